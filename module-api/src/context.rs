@@ -1,0 +1,33 @@
+//! What a module receives when it is started.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{EventSink, Restored, SensorFd, TaskSpawner};
+
+/// Everything that [`Module::start`](crate::Module::start) gets from the agent.
+pub struct StartContext {
+    /// What the previous instance returned from `save_state`.
+    pub state: Restored,
+    /// The checkpoints that the previous instance published with its events, by key. After a kill they are newer
+    /// than `state`.
+    pub checkpoints: BTreeMap<String, Vec<u8>>,
+    /// Kernel objects that the previous instance handed over. Empty when the hand-over did not take place; then the
+    /// module has a gap to close by itself and to report.
+    pub sensors: Vec<SensorFd>,
+    /// Where events go.
+    pub events: Arc<dyn EventSink>,
+    /// Starts background work that the agent watches.
+    pub tasks: Arc<dyn TaskSpawner>,
+}
+
+impl fmt::Debug for StartContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartContext")
+            .field("state", &self.state)
+            .field("checkpoints", &self.checkpoints.len())
+            .field("sensors", &self.sensors)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,61 @@
+//! The lifecycle that every module implements.
+
+use async_trait::async_trait;
+
+use crate::{ModuleError, ModuleName, Readiness, SavedState, StartContext};
+
+/// A part of the agent that can be started, drained, saved and stopped on its own.
+///
+/// What the agent guarantees: `start` is called once on an instance and before anything else; calls to one instance
+/// never overlap; after `stop` has returned or was given up nothing is called any more; a failed or stopped module
+/// is started again as a *new* instance.
+///
+/// What the module owes: every method may be **dropped at any await** when its budget is used up, which must leave the
+/// module able to answer the next call. A method may be called again after it failed. A method that hangs costs its
+/// budget and nothing else; a method that panics counts as failed.
+#[async_trait]
+pub trait Module: Send + Sync {
+    /// The name under which the module is configured; always the same.
+    fn name(&self) -> &ModuleName;
+
+    /// Starts the work and returns once the module really works.
+    ///
+    /// Owed: pick up at the state and checkpoints of `context`; start background work through `context.tasks` only.
+    /// If it fails or hangs (budget `restart.start_timeout`): the module is reported as failed and a new
+    /// instance is tried after a back-off.
+    ///
+    /// # Errors
+    /// Why the module cannot work now.
+    async fn start(&self, context: StartContext) -> Result<(), ModuleError>;
+
+    /// Says at once whether the module can be shut down now; it is asked again while it is busy.
+    ///
+    /// Owed: an immediate answer, and from the first question on no new long work until `stop` or `resume`. If it hangs
+    /// or stays busy (budget `restart.ready_timeout`): noted, and the shutdown goes on with `save_state`.
+    async fn ready_for_shutdown(&self) -> Readiness;
+
+    /// The shutdown was called off: long work may be taken on again.
+    ///
+    /// Called only after `ready_for_shutdown`, never after `save_state`. If it hangs it is given up; the module has to
+    /// work all the same.
+    async fn resume(&self);
+
+    /// Returns what the next instance needs to go on exactly here. A stateless module answers [`SavedState::none`].
+    ///
+    /// Owed: no event is published for work after the returned state, except with a checkpoint that supersedes it. If
+    /// it fails or hangs (budget `restart.save_timeout`): noted, and the shutdown goes on with `stop`; the next
+    /// instance finds the state saved before and the checkpoints.
+    ///
+    /// # Errors
+    /// Why there is no state to save.
+    async fn save_state(&self) -> Result<SavedState, ModuleError>;
+
+    /// Ends the work; on return nothing of the module runs any more. `stop` on a stopped module is `Ok`.
+    ///
+    /// If it fails or hangs (budget `restart.stop_timeout`): it is called once more, then the module is abandoned, which
+    /// aborts its tasks and closes its event sink.
+    ///
+    /// # Errors
+    /// What could not be ended.
+    async fn stop(&self) -> Result<(), ModuleError>;
+}
