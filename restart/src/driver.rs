@@ -1,0 +1,201 @@
+//! Drives the shutdown loop: the only place that awaits a module while it is shut down.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use module_api::{Module, ModuleName, Readiness, SavedState};
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::clock::Clock;
+use crate::event::{Answer, Call, Effect, Event, Outcome, Progress};
+use crate::machine::Shutdown;
+
+/// What the driver needs from whoever runs the modules.
+#[async_trait]
+pub trait Host: Send + Sync + 'static {
+    /// The running instance, or `None` when the module does not run (then it counts as ready, saved and stopped).
+    fn module(&self, name: &ModuleName) -> Option<Arc<dyn Module>>;
+
+    /// Makes what `save_state` returned durable. Runs within the module's save budget; may be dropped at any await.
+    ///
+    /// # Errors
+    /// Why the state could not be kept, naming the file.
+    async fn keep_state(&self, name: &ModuleName, state: SavedState) -> Result<(), String>;
+
+    /// Aborts what the module still runs and closes its sink; does not wait.
+    fn abandon(&self, name: &ModuleName);
+
+    /// Commits the ticket and asks the controller. Answers with [`Event::ReplacementAccepted`],
+    /// [`Event::ReplacementUnconditional`] or [`Event::ReplacementRefused`].
+    async fn request_replacement(&self) -> Event;
+
+    /// Takes one step of progress; must not block.
+    fn report(&self, progress: Progress);
+}
+
+/// Runs the loop to its end and returns the outcome.
+///
+/// `requests` brings signals and orders (SIGTERM, stop, force); when it is closed the loop goes on without. Dropping
+/// the future drops all running calls to modules. It ends by time alone, no later than `Limits::overall` plus the time
+/// that the runtime needs to run it.
+pub async fn drive(
+    host: Arc<dyn Host>,
+    (mut shutdown, mut effects): (Shutdown, Vec<Effect>),
+    clock: &dyn Clock,
+    mut requests: mpsc::Receiver<Event>,
+) -> Outcome {
+    let mut calls = Calls { host, running: JoinSet::new(), of_task: HashMap::new() };
+    let mut requests_open = true;
+    loop {
+        for effect in effects {
+            calls.perform(effect);
+        }
+        if let Some(outcome) = shutdown.outcome() {
+            let outcome = outcome.clone();
+            // Modules that are told to resume do so on their own; one that hangs there is left to itself.
+            calls.running.detach_all();
+            return outcome;
+        }
+        let deadline = shutdown.next_deadline();
+        let event = tokio::select! {
+            Some(ended) = calls.running.join_next_with_id() => match calls.answer(ended) {
+                Some(event) => event,
+                None => { effects = Vec::new(); continue; }
+            },
+            request = requests.recv(), if requests_open => match request {
+                Some(event) => event,
+                None => { requests_open = false; effects = Vec::new(); continue; }
+            },
+            () = async { match deadline {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            } } => Event::DeadlinePassed,
+        };
+        effects = shutdown.step(clock.now(), event);
+    }
+}
+
+/// The calls under way.
+struct Calls {
+    host: Arc<dyn Host>,
+    running: JoinSet<Option<Event>>,
+    of_task: HashMap<Id, (Pending, AbortHandle)>,
+}
+
+/// What a task works on, to name it when it panics and to find it when it is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pending {
+    Call { module: ModuleName, attempt: u32 },
+    Resume,
+    Replacement,
+}
+
+impl Calls {
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Call { module, call, attempt } => {
+                let host = Arc::clone(&self.host);
+                let pending = Pending::Call { module: module.clone(), attempt };
+                self.spawn(pending, async move {
+                    let answer = call_module(host.as_ref(), &module, call).await;
+                    Some(Event::Answered { module, attempt, answer })
+                });
+            }
+            Effect::GiveUp { module, attempt } => {
+                let given_up = Pending::Call { module, attempt };
+                for (pending, task) in self.of_task.values() {
+                    if *pending == given_up {
+                        task.abort();
+                    }
+                }
+            }
+            Effect::Abandon { module } => self.host.abandon(&module),
+            Effect::Resume { module } => {
+                let host = Arc::clone(&self.host);
+                self.spawn(Pending::Resume, async move {
+                    if let Some(module) = host.module(&module) {
+                        module.resume().await;
+                    }
+                    None
+                });
+            }
+            Effect::RequestReplacement => {
+                let host = Arc::clone(&self.host);
+                self.spawn(
+                    Pending::Replacement,
+                    async move { Some(host.request_replacement().await) },
+                );
+            }
+            Effect::Report(progress) => self.host.report(progress),
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        pending: Pending,
+        work: impl Future<Output = Option<Event>> + Send + 'static,
+    ) {
+        let task = self.running.spawn(work);
+        self.of_task.insert(task.id(), (pending, task));
+    }
+
+    /// What the end of a task means to the machine; `None` if nothing.
+    fn answer(&mut self, ended: Result<(Id, Option<Event>), JoinError>) -> Option<Event> {
+        let error = match ended {
+            Ok((id, event)) => {
+                self.of_task.remove(&id);
+                return event;
+            }
+            Err(error) => error,
+        };
+        let (pending, _) = self.of_task.remove(&error.id())?;
+        if error.is_cancelled() {
+            return None;
+        }
+        let reason = panic_message(error);
+        match pending {
+            Pending::Call { module, attempt } => {
+                Some(Event::Answered { module, attempt, answer: Answer::Failed(reason) })
+            }
+            Pending::Replacement => Some(Event::ReplacementRefused(reason)),
+            Pending::Resume => {
+                tracing::warn!(%reason, "a module failed to resume");
+                None
+            }
+        }
+    }
+}
+
+async fn call_module(host: &dyn Host, name: &ModuleName, call: Call) -> Answer {
+    let Some(module) = host.module(name) else { return Answer::Done };
+    match call {
+        Call::Ask => match module.ready_for_shutdown().await {
+            Readiness::Ready => Answer::Done,
+            Readiness::Busy { reason } => Answer::Busy(reason),
+        },
+        Call::Save => match module.save_state().await {
+            Ok(state) => match host.keep_state(name, state).await {
+                Ok(()) => Answer::Done,
+                Err(reason) => Answer::Failed(reason),
+            },
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+        Call::Stop => match module.stop().await {
+            Ok(()) => Answer::Done,
+            Err(error) => Answer::Failed(error.to_string()),
+        },
+    }
+}
+
+/// The message of a task's panic.
+fn panic_message(error: JoinError) -> String {
+    let Ok(payload) = error.try_into_panic() else { return "the task was cancelled".to_owned() };
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("without a message");
+    format!("panicked: {text}")
+}

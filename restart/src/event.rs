@@ -1,0 +1,174 @@
+//! The vocabulary of the shutdown loop: what happened (events), what to do (effects), how it ended (outcome).
+
+use std::time::Duration;
+
+use module_api::ModuleName;
+use serde::{Deserialize, Serialize};
+
+/// The three calls that the loop makes to a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `ready_for_shutdown`.
+    Ask,
+    /// `save_state`, and making durable what it returned.
+    Save,
+    /// `stop`.
+    Stop,
+}
+
+/// What came back from a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Ready, saved or stopped.
+    Done,
+    /// Not ready yet, and why. Only an answer to [`Call::Ask`].
+    Busy(String),
+    /// The call failed or panicked, and why.
+    Failed(String),
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A call has come back. `attempt` is the one of the [`Effect::Call`] that it answers.
+    Answered {
+        /// Who answers.
+        module: ModuleName,
+        /// Which call of the loop to this module, counted from 1 over all kinds of calls.
+        attempt: u32,
+        /// What came back.
+        answer: Answer,
+    },
+    /// The controller has taken the request; SIGTERM will come.
+    ReplacementAccepted,
+    /// The controller has taken the request and waits for nothing: close now.
+    ReplacementUnconditional,
+    /// The process will not be replaced, and why.
+    ReplacementRefused(String),
+    /// SIGTERM: from the controller when it has accepted a request, from an operator otherwise.
+    Terminated,
+    /// An operator wants the agent to stop; this overtakes a restart.
+    StopRequested,
+    /// The same request again, with force: go to the end of the ladder.
+    Forced,
+    /// The time of `next_deadline` has come.
+    DeadlinePassed,
+}
+
+/// Something to be done, in the given order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Effect {
+    /// Call the module and answer with [`Event::Answered`].
+    Call {
+        /// Whom.
+        module: ModuleName,
+        /// What.
+        call: Call,
+        /// To be given back in the answer.
+        attempt: u32,
+    },
+    /// Drop the running call: its budget is used up.
+    GiveUp {
+        /// Whose call.
+        module: ModuleName,
+        /// Which one.
+        attempt: u32,
+    },
+    /// Abort what the module still runs and close its event sink.
+    Abandon {
+        /// Whom.
+        module: ModuleName,
+    },
+    /// Tell the module that the shutdown was called off.
+    Resume {
+        /// Whom.
+        module: ModuleName,
+    },
+    /// Commit the ticket and ask the controller to replace the process.
+    RequestReplacement,
+    /// Tell whoever watches.
+    Report(Progress),
+}
+
+/// One step of progress, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// `drain`, `hand_over`, `save` or `stop`.
+    pub stage: &'static str,
+    /// Which module, or `None` for the agent as a whole.
+    pub module: Option<ModuleName>,
+    /// What happened.
+    pub text: String,
+}
+
+/// What the loop is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The process is to be replaced: all modules are drained before the controller is asked, and nothing is saved or
+    /// stopped before the controller has agreed.
+    Replace,
+    /// The modules are to end, each at its own pace: a plain stop, or the restart of single modules.
+    End,
+}
+
+/// How the loop ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Every module is stopped or abandoned; what was asked for can go on.
+    Ended,
+    /// Every module is stopped or abandoned because an operator's stop overtook the restart.
+    StoppedInstead,
+    /// The replacement was refused; the modules run on.
+    CalledOff(String),
+}
+
+/// The result of the whole loop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// Per module, in the order of `begin`.
+    pub modules: Vec<ModuleOutcome>,
+    /// From the order to the end.
+    pub took: Duration,
+    /// Answers that came after they were given up, or from nobody that was asked.
+    pub late_answers: u32,
+}
+
+impl Outcome {
+    /// Whether every module saved and stopped by itself within its time.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.modules.iter().all(|module| module.notes.is_empty())
+    }
+}
+
+/// What happened to one module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleOutcome {
+    /// Whose outcome this is.
+    pub name: ModuleName,
+    /// Where the module is now.
+    pub ended: ModuleEnd,
+    /// From the first question to ready or given up, in milliseconds.
+    pub ready_ms: Option<u64>,
+    /// The time of `save_state`, in milliseconds.
+    pub save_ms: Option<u64>,
+    /// The time of all calls of `stop`, in milliseconds.
+    pub stop_ms: Option<u64>,
+    /// Everything that did not go as it should, in order; empty for a clean shutdown.
+    pub notes: Vec<String>,
+}
+
+/// Where a module is after the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModuleEnd {
+    /// It runs: the shutdown was called off.
+    Running,
+    /// It stopped by itself.
+    Stopped,
+    /// It did not stop and was aborted.
+    Abandoned,
+}
