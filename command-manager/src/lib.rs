@@ -1,1 +1,52 @@
-//! Placeholder.
+//! Commands to the agent: their wire form, their life, the durable journal they live in, and the queue that hands them
+//! to an executor one at a time.
+//!
+//! ```text
+//!  bytes ──parse_envelope──> Envelope ──accept──> row in the journal (durable) ──> answer "accepted"
+//!                                                   │
+//!                                         pending ──┤ oldest first, nothing else under way
+//!                                                   v
+//!             attempts + 1 made durable ──> in_progress ──execute──> success | failure | timeout
+//!                                             ^    │
+//!                        judged: again        │    └─ deferred: the process is replaced; the next one judges
+//!                       (after a new start) ──┘       or finishes it, and nothing else runs before
+//! ```
+//!
+//! What the crate promises:
+//! - an accepted command is on disk before the acceptance is answered;
+//! - one id has one effect: the same command again is answered with the record of the first, other content under the
+//!   same id is refused;
+//! - an attempt is counted on disk before it is made, so that a command which kills the agent is given up and not
+//!   repeated for ever;
+//! - a command found in progress after a start is judged by the executor, never by a blanket rule;
+//! - a finished command never changes.
+//!
+//! The crate knows nothing of processes, modules or sockets, and none of the agent's other crates.
+
+mod audit;
+mod clock;
+mod command;
+mod error_code;
+mod executor;
+mod id;
+mod journal;
+mod manager;
+mod record;
+mod runner;
+pub mod status;
+pub mod wire;
+
+pub use audit::audit_refused;
+pub use clock::{SystemWallClock, WallClock};
+pub use command::{CommandType, Origin, Peer, Target};
+pub use error_code::{ErrorCode, UnknownErrorCode};
+pub use executor::{Execution, Executor, FinalStatus, Finish, Judgement};
+pub use id::{CommandId, InvalidCommandId};
+pub use journal::{
+    Acceptance, Change, Journal, JournalError, KEPT_FINISHED, MAX_ATTEMPTS, OpenError, Opened,
+    SetAside,
+};
+pub use manager::{AcceptError, CommandManager};
+pub use record::{CommandRecord, HistoryEntry};
+pub use status::{IllegalMove, Status, StatusEvent};
+pub use wire::{Envelope, WireError, parse_envelope};

@@ -1,0 +1,158 @@
+//! The wire form of a command: the JSON envelope, checked in one step into parsed types.
+//!
+//! ```json
+//! {"id": "optional", "command": {"name": "local_agent", "type": "restart-agent"},
+//!  "origin": {"moduleName": "client", "serverName": ""},
+//!  "parameters": {"data": "all", "error": 0, "extra_args": [], "status": "pending", "reason": "…", "force": false}}
+//! ```
+//! Only `command.type` has to be there. `parameters.status` and `parameters.error` belong to answers; in a request only
+//! their JSON type is checked. Fields that are not known here are kept and sent back.
+
+mod arguments;
+mod fields;
+mod strict_json;
+
+use serde_json::Value;
+
+use crate::{CommandId, CommandType, Origin, Target};
+use fields::Fields;
+
+/// The largest envelope, in bytes: far more than any command needs, and small enough to be held in memory.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// How deep arrays and objects may lie in each other; the envelope itself is level 1.
+pub const MAX_NESTING: usize = 64;
+
+/// The longest reason, in bytes: it goes into every audit record.
+pub const MAX_REASON: usize = 1024;
+
+/// A command as it was asked, with every part checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Envelope {
+    /// The id the asker chose, if it chose one.
+    pub id: Option<CommandId>,
+    /// `command.name`; empty when not given. It decides nothing.
+    pub name: String,
+    /// What is asked. A `restart-agent` that names modules is [`CommandType::RestartModule`].
+    pub kind: CommandType,
+    /// Of whom.
+    pub target: Target,
+    /// Whether it may skip what would make it wait.
+    pub force: bool,
+    /// Why, in the asker's words.
+    pub reason: Option<String>,
+    /// Where it comes from, as the asker says.
+    pub origin: Origin,
+    /// The whole envelope as it came in. Numbers beyond 64 bits are kept as the nearest floating point number.
+    pub received: Value,
+}
+
+/// Why bytes are not a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// More than [`MAX_BODY`] bytes.
+    #[error("the command has {found} bytes, expected at most {MAX_BODY}")]
+    TooLarge {
+        /// Its size in bytes.
+        found: usize,
+    },
+    /// Not text.
+    #[error("the command is not UTF-8 from byte {offset} on")]
+    NotUtf8 {
+        /// How many bytes are good.
+        offset: usize,
+    },
+    /// Not JSON.
+    #[error("the command is not JSON: {reason}")]
+    Malformed {
+        /// Where it stops being JSON, from 1.
+        line: usize,
+        /// The column there, in bytes.
+        column: usize,
+        /// What is wrong, with line and column.
+        reason: String,
+    },
+    /// An object has the same key twice, so that two readers could understand two commands.
+    #[error("{path}: found the key twice, expected it once (line {line}, column {column})")]
+    DuplicateKey {
+        /// Which key.
+        path: String,
+        /// Where reading stopped, which is at the second one; from 1.
+        line: usize,
+        /// The column there, in bytes.
+        column: usize,
+    },
+    /// Nested deeper than [`MAX_NESTING`].
+    #[error(
+        "{path}: found nesting deeper than expected, which is {MAX_NESTING} levels (line {line}, column {column})"
+    )]
+    TooDeep {
+        /// Which value.
+        path: String,
+        /// Where reading stopped, which is at its beginning; from 1.
+        line: usize,
+        /// The column there, in bytes.
+        column: usize,
+    },
+    /// A value that is not allowed at its place.
+    #[error("{path}: found {found}, expected {expected}")]
+    Field {
+        /// Which value, as in `parameters.extra_args[1]`.
+        path: String,
+        /// What was there, shortened.
+        found: String,
+        /// What is allowed.
+        expected: String,
+    },
+}
+
+/// Reads a command from its wire form. Pure: the same bytes always give the same answer. Never panics.
+///
+/// `parameters.extra_args` is merged in: `--module NAME` names a module and narrows `"data": "all"` to the modules
+/// named, `--force` and `--reason TEXT` do what the fields of that name do.
+///
+/// # Errors
+/// [`WireError`] says what was found where, and what is allowed there.
+pub fn parse_envelope(bytes: &[u8]) -> Result<Envelope, WireError> {
+    let received = strict_json::read(bytes)?;
+    let root = Fields::root(&received)?;
+    let command = root.object("command")?;
+    let asked = arguments::read(&root, read_type(&command)?)?;
+    Ok(Envelope {
+        id: read_id(&root)?,
+        name: command.owned_text("name")?,
+        kind: asked.kind,
+        target: asked.target,
+        force: asked.force,
+        reason: asked.reason,
+        origin: read_origin(&root.object("origin")?)?,
+        received,
+    })
+}
+
+fn read_id(root: &Fields<'_>) -> Result<Option<CommandId>, WireError> {
+    let expected = "1 to 128 visible ASCII characters without spaces";
+    let id = root.text("id")?.map(CommandId::new).transpose();
+    id.map_err(|_| root.refuse("id", expected))
+}
+
+fn read_type(command: &Fields<'_>) -> Result<CommandType, WireError> {
+    let known = || format!("one of {}", CommandType::ALL.map(CommandType::as_str).join(", "));
+    let name = command.text("type")?.ok_or_else(|| command.refuse("type", &known()))?;
+    CommandType::from_name(name).ok_or_else(|| command.refuse("type", &known()))
+}
+
+fn read_origin(fields: &Fields<'_>) -> Result<Origin, WireError> {
+    Ok(Origin {
+        module_name: fields.owned_text("moduleName")?,
+        server_name: fields.owned_text("serverName")?,
+    })
+}
+
+/// At most `limit` characters of `text`, and a sign where something was left out.
+fn shortened(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
