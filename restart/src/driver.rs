@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::clock::Clock;
-use crate::event::{Answer, Call, Effect, Event, Outcome, Progress};
+use crate::event::{Answer, Call, Effect, Event, Progress, ShutdownOutcome};
 use crate::machine::Shutdown;
 
 /// What the driver needs from whoever runs the modules.
@@ -45,7 +45,7 @@ pub async fn drive(
     (mut shutdown, mut effects): (Shutdown, Vec<Effect>),
     clock: &dyn Clock,
     mut requests: mpsc::Receiver<Event>,
-) -> Outcome {
+) -> ShutdownOutcome {
     let mut calls = Calls { host, running: JoinSet::new(), of_task: HashMap::new() };
     let mut requests_open = true;
     loop {

@@ -94,7 +94,7 @@ pub enum Effect {
 /// One step of progress, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// `drain`, `hand_over`, `save` or `stop`.
+    /// `drain`, `hand_over`, `close`, `save` or `stop`. `close`, of no module, marks the point of no return.
     pub stage: &'static str,
     /// Which module, or `None` for the agent as a whole.
     pub module: Option<ModuleName>,
@@ -125,7 +125,7 @@ pub enum Ending {
 
 /// The result of the whole loop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct ShutdownOutcome {
     /// How it ended.
     pub ending: Ending,
     /// Per module, in the order of `begin`.
@@ -136,7 +136,7 @@ pub struct Outcome {
     pub late_answers: u32,
 }
 
-impl Outcome {
+impl ShutdownOutcome {
     /// Whether every module saved and stopped by itself within its time.
     #[must_use]
     pub fn is_clean(&self) -> bool {

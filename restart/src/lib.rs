@@ -4,17 +4,37 @@
 //! that awaits a module), one touches the operating system (the controllers).
 
 mod clock;
+mod controller;
 mod driver;
 mod durable_file;
 mod event;
+mod hand_over;
+pub mod helper_main;
+mod identity;
+mod kernel_clock;
 mod limits;
 mod machine;
+mod notify;
+mod ticket;
 
 pub use clock::{Clock, TokioClock};
+pub use controller::{
+    CallOff, CaptureError, EXIT_RESTART, ExecController, ExecError, ExecPlan, ExecWatchdog, Facts,
+    HelperController, LaunchPlan, Method, MethodChoice, ProcessController, Refusal, ReplaceError,
+    Requested, StartEnvironment, SystemdController, SystemdError, UnitFacts, choose,
+};
 pub use driver::{Host, drive};
 pub use durable_file::{ReplaceFileError, replace_file};
 pub use event::{
-    Answer, Call, Effect, Ending, Event, ModuleEnd, ModuleOutcome, Outcome, Progress, Purpose,
+    Answer, Call, Effect, Ending, Event, ModuleEnd, ModuleOutcome, Progress, Purpose,
+    ShutdownOutcome,
 };
+pub use hand_over::{Adopted, adopt, is_listening_unix_socket, is_valid_name};
+pub use identity::{IdentityError, ProcessIdentity};
+pub use kernel_clock::{boottime, boottime_ms};
 pub use limits::{Limits, LimitsDoNotFit};
 pub use machine::Shutdown;
+pub use notify::{Notifier, NotifyError};
+pub use ticket::{
+    CommittedTicket, Outcome, Stage, Stamp, Ticket, TicketDraft, TicketError, Verdict, judge,
+};

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use module_api::ModuleName;
 
-use crate::event::{Effect, Ending, Event, Outcome, Progress, Purpose};
+use crate::event::{Effect, Ending, Event, Progress, Purpose, ShutdownOutcome};
 use crate::limits::Limits;
 use ladder::Ladder;
 
@@ -32,7 +32,7 @@ pub struct Shutdown {
     stop_instead: bool,
     modules: Vec<Ladder>,
     late_answers: u32,
-    outcome: Option<Outcome>,
+    outcome: Option<ShutdownOutcome>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Shutdown {
                 self.phase = Phase::Awaiting { accepted_at: Some(now) };
             }
             (Phase::Awaiting { .. }, Event::ReplacementUnconditional | Event::Terminated) => {
-                self.phase = Phase::Closing;
+                self.close(&mut effects);
             }
             (Phase::Awaiting { .. }, Event::ReplacementRefused(reason)) => {
                 self.call_off(now, reason, &mut effects);
@@ -104,7 +104,7 @@ impl Shutdown {
             (Phase::Draining | Phase::Awaiting { .. }, Event::StopRequested)
             | (Phase::Draining, Event::Terminated) => {
                 self.stop_instead = true;
-                self.phase = Phase::Closing;
+                self.close(&mut effects);
             }
             (Phase::Draining | Phase::Awaiting { .. }, Event::Forced) => {
                 self.each(
@@ -147,7 +147,7 @@ impl Shutdown {
 
     /// The result, once everything has ended.
     #[must_use]
-    pub fn outcome(&self) -> Option<&Outcome> {
+    pub fn outcome(&self) -> Option<&ShutdownOutcome> {
         self.outcome.as_ref()
     }
 
@@ -193,6 +193,13 @@ impl Shutdown {
         }
     }
 
+    /// Opens the gate: from here on modules end, and nothing calls that off.
+    fn close(&mut self, effects: &mut Vec<Effect>) {
+        self.phase = Phase::Closing;
+        let text = "the modules are closed".to_owned();
+        effects.push(Effect::Report(Progress { stage: "close", module: None, text }));
+    }
+
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let overall = now >= self.began + self.limits.overall;
         match self.phase {
@@ -229,7 +236,7 @@ impl Shutdown {
 
     fn end(&mut self, now: Instant, ending: Ending) {
         self.phase = Phase::Over;
-        self.outcome = Some(Outcome {
+        self.outcome = Some(ShutdownOutcome {
             ending,
             modules: self.modules.iter().map(Ladder::outcome).collect(),
             took: now.saturating_duration_since(self.began),

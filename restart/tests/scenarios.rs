@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use module_api::{Act, Module, ModuleName, SavedState, Script, ScriptedModule};
 use restart::{
-    Clock, Ending, Event, Host, Limits, Outcome, Progress, Purpose, Shutdown, TokioClock, drive,
+    Clock, Ending, Event, Host, Limits, Progress, Purpose, Shutdown, ShutdownOutcome, TokioClock,
+    drive,
 };
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -40,7 +41,11 @@ impl Stage {
         self.notes.lock().unwrap().push((Instant::now(), text));
     }
 
-    async fn run(self: &Arc<Self>, purpose: Purpose, requests: mpsc::Receiver<Event>) -> Outcome {
+    async fn run(
+        self: &Arc<Self>,
+        purpose: Purpose,
+        requests: mpsc::Receiver<Event>,
+    ) -> ShutdownOutcome {
         let names = self.modules.keys().cloned().collect();
         let begun = Shutdown::begin(purpose, names, Limits::default(), TokioClock.now());
         drive(Arc::clone(self) as Arc<dyn Host>, begun, &TokioClock, requests).await

@@ -20,6 +20,8 @@ pub(super) struct Ladder {
     save_took: Option<Duration>,
     stop_took: Option<Duration>,
     notes: Vec<String>,
+    /// Why it was busy last, so that each reason is reported once.
+    busy_reason: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +55,7 @@ impl Ladder {
             save_took: None,
             stop_took: None,
             notes: Vec::new(),
+            busy_reason: None,
         }
     }
 
@@ -104,7 +107,10 @@ impl Ladder {
             }
             (Step::Asked, Answer::Busy(reason)) => {
                 self.step = Step::Busy { again_at: now + limits.poll };
-                self.report("drain", format!("busy: {reason}"), effects);
+                if self.busy_reason.as_ref() != Some(&reason) {
+                    self.report("drain", format!("busy: {reason}"), effects);
+                    self.busy_reason = Some(reason);
+                }
             }
             (Step::Asked, Answer::Failed(reason)) => {
                 self.ready_took = Some(now.saturating_duration_since(self.since));

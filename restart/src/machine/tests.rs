@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use module_api::ModuleName;
 
 use super::Shutdown;
-use crate::event::{Answer, Call, Effect, Ending, Event, ModuleEnd, Outcome, Purpose};
+use crate::event::{Answer, Call, Effect, Ending, Event, ModuleEnd, Purpose, ShutdownOutcome};
 use crate::limits::Limits;
 
 /// A loop with one module, and a clock that only the test moves.
@@ -48,7 +48,7 @@ impl Run {
         self.effects.iter().filter(is_work).cloned().collect()
     }
 
-    fn outcome(&self) -> &Outcome {
+    fn outcome(&self) -> &ShutdownOutcome {
         self.shutdown.outcome().expect("the loop has ended")
     }
 }

@@ -1,0 +1,169 @@
+//! What it means to replace this process, whoever does it: the trait, its answers and its errors.
+//!
+//! The order that every caller keeps: `preflight`, drain the modules while they still work, commit the ticket, `request`.
+//! If `request` fails, withdraw the ticket and resume. If it succeeds, do what [`Requested`] says.
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+use crate::{CommittedTicket, NotifyError, TicketError};
+
+mod choose;
+mod exec;
+mod helper;
+pub(crate) mod inherited;
+pub(crate) mod launch;
+pub(crate) mod link;
+mod start_environment;
+pub(crate) mod successor;
+mod systemd;
+pub(crate) mod watched;
+
+pub use choose::{Facts, MethodChoice, choose};
+pub use exec::{ExecController, ExecPlan, ExecWatchdog};
+pub use helper::{CallOff, HelperController};
+pub use launch::{CaptureError, LaunchPlan};
+pub use start_environment::StartEnvironment;
+pub use successor::ExecError;
+pub use systemd::{SystemdController, SystemdError, UnitFacts};
+
+/// The exit status that asks systemd for a restart (`RestartForceExitStatus=75` in the unit).
+pub const EXIT_RESTART: u8 = 75;
+
+/// How the process is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// systemd restarts the unit that this process is the main process of.
+    Systemd,
+    /// A helper process outlives the agent and becomes the next one.
+    Helper,
+    /// The process execs its program again and keeps its pid.
+    Exec,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Systemd => "systemd",
+            Self::Helper => "helper",
+            Self::Exec => "exec",
+        })
+    }
+}
+
+/// One way of replacing this process.
+#[async_trait]
+pub trait ProcessController: Send + Sync {
+    /// Which way it is.
+    fn method(&self) -> Method;
+
+    /// Says whether a restart can work, before anything is drained. Changes nothing; takes a few seconds at most.
+    ///
+    /// # Errors
+    /// [`Refusal`]: with this in the way the agent would not come back, so it must not go.
+    async fn preflight(&self) -> Result<(), Refusal>;
+
+    /// Asks for the replacement of this process.
+    ///
+    /// `ticket` is the proof that the next process will know what happened; the request is noted in it. `fds` are copies
+    /// of what the next process is to receive, each name once (see [`is_valid_name`](crate::is_valid_name)); the modules
+    /// keep theirs until they stop. `remaining` is how long this process may still take to stop: what is left of
+    /// `restart.timeout` since the order. The helper enforces it; systemd has its own limits, and with
+    /// [`Requested::ExecWhenStopped`] the caller arms the watchdog with it.
+    ///
+    /// SIGTERM may arrive before this returns. Dropping the call before it returns takes the request back if it was
+    /// not yet made, which is then not known: wait for the answer.
+    ///
+    /// # Errors
+    /// [`ReplaceError`]: nothing will happen to this process. Withdraw the ticket and resume.
+    async fn request(
+        &self,
+        ticket: &mut CommittedTicket,
+        fds: Vec<(String, OwnedFd)>,
+        remaining: Duration,
+    ) -> Result<Requested, ReplaceError>;
+}
+
+/// What a successful request leaves to the caller.
+#[derive(Debug)]
+pub enum Requested {
+    /// SIGTERM will come, if it has not come yet. On it: save, stop, write `stopped` into the ticket, exit.
+    SigtermWillCome {
+        /// Receives a message if the replacement will not take place after all: it says why. With no SIGTERM so far the
+        /// agent goes on; else it has to find another way to come back, or stops. That the sender is dropped
+        /// without a message means only that nothing more can be learned.
+        fate: oneshot::Receiver<String>,
+        /// Takes the replacement back, for an operator's stop. Absent under systemd, where `systemctl stop` does it.
+        call_off: Option<CallOff>,
+    },
+    /// Nobody will come: save, stop, write `stopped` into the ticket, then call [`ExecPlan::exec`]. Arm the watchdog now.
+    ExecWhenStopped(ExecPlan),
+    /// systemd could not be asked, but restarts the unit on this exit status: save, stop, write `stopped` into the
+    /// ticket, exit with [`EXIT_RESTART`].
+    ExitWith75,
+}
+
+/// A restart that would not work.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The program that would be started cannot be.
+    #[error("cannot start {path}: {reason}; install the agent's program again")]
+    Executable {
+        /// The program's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// systemd would stop the unit and not start it.
+    #[error("systemd cannot start unit {unit}: {reason}")]
+    Unit {
+        /// The unit's name.
+        unit: String,
+        /// What is in the way, and what to do.
+        reason: String,
+    },
+    /// The machine, or the user's session, is going down.
+    #[error("the system is being shut down")]
+    ShuttingDown,
+    /// An operator's stop of the unit is under way.
+    #[error("unit {unit} is being stopped")]
+    BeingStopped {
+        /// The unit's name.
+        unit: String,
+    },
+}
+
+/// A replacement that could not be asked for. Nothing happens to this process.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// The request could not be noted.
+    #[error(transparent)]
+    Ticket(#[from] TicketError),
+    /// A descriptor cannot be handed over.
+    #[error("cannot hand over the descriptors: {0}")]
+    HandOver(std::io::Error),
+    /// systemd could not be given the descriptors to keep.
+    #[error("cannot hand over the descriptors: {0}")]
+    Store(#[from] NotifyError),
+    /// The helper could not be started.
+    #[error("cannot start the restart helper {path}: {source}")]
+    Spawn {
+        /// The program's file.
+        path: PathBuf,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The helper was started and did not take over.
+    #[error("the restart helper did not take over: {0}")]
+    Helper(String),
+    /// Every way to ask systemd failed.
+    #[error("cannot ask systemd for the restart: {0}")]
+    Systemd(String),
+}

@@ -1,0 +1,86 @@
+//! Asks systemd over D-Bus to restart the unit, and watches what becomes of the job.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use futures_core::Stream;
+use tokio::sync::oneshot;
+use zbus::message::Type as MessageType;
+use zbus::{MatchRule, MessageStream, OwnedObjectPath};
+
+use super::manager::{MANAGER, MANAGER_PATH, OwnUnit, SystemdError};
+
+/// Asks for the restart. The answer receives a message if the job ends while this process still runs.
+pub(super) async fn restart(unit: &OwnUnit) -> Result<oneshot::Receiver<String>, SystemdError> {
+    // Watched from before the job exists, so that its end is not missed. A restart is possible without.
+    let ends = match job_ends(unit).await {
+        Ok(ends) => Some(ends),
+        Err(error) => {
+            tracing::warn!(%error, "cannot watch the restart job");
+            None
+        }
+    };
+    // The counter of starts covers starts by hand too. Used up, it would make systemd stop the unit and leave it so.
+    unit.call("ResetFailedUnit", &unit.id).await?;
+    let reply = unit.call("RestartUnit", &(&unit.id, "replace")).await?;
+    let job: OwnedObjectPath = reply
+        .body()
+        .deserialize()
+        .map_err(|source| SystemdError::Call { call: "RestartUnit".to_owned(), source })?;
+    tracing::info!(unit = %unit.id, job = %job.as_str(), "systemd was asked for the restart");
+
+    let (tell, fate) = oneshot::channel();
+    if let Some(ends) = ends {
+        tokio::spawn(watch(ends, job, unit.id.clone(), tell));
+    }
+    Ok(fate)
+}
+
+async fn job_ends(unit: &OwnUnit) -> Result<MessageStream, SystemdError> {
+    let failed = |source| SystemdError::Call { call: "JobRemoved".to_owned(), source };
+    let rule = MatchRule::builder()
+        .msg_type(MessageType::Signal)
+        .path(MANAGER_PATH)
+        .interface(MANAGER)
+        .member("JobRemoved")
+        .build()
+        .map_err(failed)?;
+    let stream =
+        MessageStream::for_match_rule(rule, &unit.connection, None).await.map_err(failed)?;
+    // Without it the manager sends no signals to a bus.
+    unit.call("Subscribe", &()).await?;
+    Ok(stream)
+}
+
+async fn watch(
+    mut ends: MessageStream,
+    job: OwnedObjectPath,
+    unit: String,
+    tell: oneshot::Sender<String>,
+) {
+    while let Some(message) = poll_fn(|context| Pin::new(&mut ends).poll_next(context)).await {
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::warn!(%error, "the restart job can no longer be watched");
+                return;
+            }
+        };
+        let body = message.body();
+        let Ok((_, path, _, result)) = body.deserialize::<(u32, OwnedObjectPath, String, String)>()
+        else {
+            continue;
+        };
+        if path != job {
+            continue;
+        }
+        // "done" while this process runs would mean that it is the new one, which never asked.
+        if result != "done"
+            && let Err(message) =
+                tell.send(format!("systemd ended the restart job of {unit} with {result:?}"))
+        {
+            tracing::warn!("{message}");
+        }
+        return;
+    }
+}

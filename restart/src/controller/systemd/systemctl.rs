@@ -1,0 +1,128 @@
+//! The second way to ask systemd: its own command, which may have ways that we have not.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::manager::OwnUnit;
+use crate::controller::watched::Watched;
+
+/// It only places a job.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const SIGTERM: i32 = 15;
+
+/// Runs `systemctl --no-block restart`, on `unit` or else on the unit that the control group names.
+pub(super) async fn restart(unit: Option<&OwnUnit>) -> Result<(), String> {
+    let (id, of_user) = match unit {
+        Some(unit) => (unit.id.clone(), unit.of_user),
+        None => {
+            let text =
+                std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+            unit_of_cgroup(&text).ok_or("the control group names no service")?
+        }
+    };
+    tokio::task::spawn_blocking(move || run(&id, of_user))
+        .await
+        .map_err(|error| error.to_string())?
+}
+
+#[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
+fn run(id: &str, of_user: bool) -> Result<(), String> {
+    let mut command = Command::new("systemctl");
+    if of_user {
+        command.arg("--user");
+    }
+    command.args(["--no-block", "--no-ask-password", "restart", "--", id]);
+    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| format!("cannot start systemctl: {error}"))?;
+    let in_time = wait(&child);
+    if in_time != Ok(true) {
+        // It is in our control group and must not be left behind.
+        child.kill().map_err(|error| error.to_string())?;
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    match in_time {
+        Ok(true) => {}
+        Ok(false) => return Err(format!("systemctl did not end within {TIMEOUT:?}")),
+        Err(reason) => return Err(reason),
+    }
+    // SIGTERM: the restart it has asked for takes it away with the unit.
+    if status.success() || status.signal() == Some(SIGTERM) {
+        return Ok(());
+    }
+    Err(format!("systemctl ended with {status}: {}", complaint(&mut child)))
+}
+
+fn wait(child: &Child) -> Result<bool, String> {
+    let watched = pidfd_open(Pid::from_child(child), PidfdFlags::empty())
+        .map(Watched::ByDescriptor)
+        .map_err(|error| error.to_string());
+    let watched = match watched {
+        Ok(watched) => watched,
+        Err(_) => {
+            let pid = i32::try_from(child.id()).map_err(|error| error.to_string())?;
+            Watched::ByIdentity(crate::ProcessIdentity::of(pid).map_err(|error| error.to_string())?)
+        }
+    };
+    let deadline = crate::kernel_clock::monotonic() + TIMEOUT;
+    loop {
+        let left = deadline.saturating_sub(crate::kernel_clock::monotonic());
+        if watched.wait(None, Some(left)).map_err(|error| error.to_string())?.ended {
+            return Ok(true);
+        }
+        if left.is_zero() {
+            return Ok(false);
+        }
+    }
+}
+
+/// What it wrote, which fits into the pipe.
+fn complaint(child: &mut Child) -> String {
+    let mut text = String::new();
+    if let Some(stderr) = &mut child.stderr
+        && let Err(error) = stderr.read_to_string(&mut text)
+    {
+        return error.to_string();
+    }
+    text.trim().replace('\n', " ")
+}
+
+/// The service in systemd's line of `/proc/self/cgroup`, and whether it is one of a user's manager.
+fn unit_of_cgroup(text: &str) -> Option<(String, bool)> {
+    // Where both versions of control groups are in use, either may be the one with the units.
+    let lines =
+        text.lines().filter(|line| line.contains(":name=systemd:") || line.starts_with("0::/"));
+    let mut paths = lines.filter_map(|line| line.splitn(3, ':').nth(2));
+    // A unit may have groups of its own below.
+    let (path, id) = paths.find_map(|path| {
+        path.rsplit('/').find(|part| part.ends_with(".service")).map(|id| (path, id))
+    })?;
+    let of_user = path.split('/').any(|part| part.starts_with("user@")) && !id.starts_with("user@");
+    Some((id.to_owned(), of_user))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_is_read_from_either_kind_of_control_group() {
+        let of = |text| unit_of_cgroup(text);
+        let agent = Some(("agent.service".to_owned(), false));
+        assert_eq!(of("0::/system.slice/agent.service\n"), agent);
+        assert_eq!(of("4:pids:/x\n1:name=systemd:/system.slice/agent.service\n0::/y\n"), agent);
+        assert_eq!(of("9:name=systemd:/\n0::/system.slice/agent.service\n"), agent);
+        assert_eq!(of("0::/system.slice/agent.service/payload\n"), agent);
+        let instance = Some(("agent@2.service".to_owned(), false));
+        assert_eq!(of("0::/system.slice/system-agent.slice/agent@2.service\n"), instance);
+        assert_eq!(
+            of("0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service\n"),
+            Some(("agent.service".to_owned(), true))
+        );
+        assert_eq!(of("0::/user.slice/user-1000.slice/session-1.scope\n"), None);
+        assert_eq!(of("0::/\n"), None);
+    }
+}
