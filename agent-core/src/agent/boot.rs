@@ -1,0 +1,221 @@
+//! The start of an agent: everything in its order, until the modules run and the control API answers.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use command_manager::{CommandManager, SystemWallClock};
+use module_api::ModuleKind;
+use restart::{
+    Adopted, ExecController, Facts, HelperController, LaunchPlan, Method, MethodChoice, Notifier,
+    ProcessController, ProcessIdentity, Stamp, StartEnvironment, SystemdController, Ticket, adopt,
+    choose, is_listening_unix_socket,
+};
+use tokio::sync::mpsc;
+
+use super::core::{Activity, Core, Paths};
+use super::{CONTROL_FD, RunError, TICKET};
+use crate::agent_lock::AgentLock;
+use crate::config::{LoadedConfig, RestartMethod};
+use crate::control;
+use crate::run_record::RunRecord;
+use crate::spool::{Spool, SpoolLimits};
+use crate::state_store::StateStore;
+use crate::supervisor::{Failure, Supervisor};
+use crate::wall_clock;
+
+/// How long a start waits for a predecessor that is ending but still holds the lock.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the binary gives to an agent.
+pub struct Setup {
+    /// What systemd or a predecessor said in the environment, captured first thing in `main`.
+    pub environment: StartEnvironment,
+    /// How this process was started, captured first thing in `main`.
+    pub launch: LaunchPlan,
+    /// Where the files are.
+    pub paths: Paths,
+    /// The kinds of modules that this binary has.
+    pub kinds: Vec<Arc<dyn ModuleKind>>,
+    /// The version to show.
+    pub version: &'static str,
+    /// The configuration, loaded already (so that the log level was known).
+    pub config: LoadedConfig,
+}
+
+/// A process that holds its folder and has opened its files, but runs no module yet.
+pub(crate) struct Booted {
+    pub(crate) core: Arc<Core>,
+    pub(crate) lock: AgentLock,
+    pub(crate) run_record: RunRecord,
+    pub(crate) failures: mpsc::UnboundedReceiver<Failure>,
+    pub(crate) ticket: Option<Ticket>,
+    pub(crate) stamps: Vec<Stamp>,
+    pub(crate) warnings: Vec<(&'static str, String)>,
+}
+
+/// Takes the state folder and opens everything in it.
+pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
+    let mut stamps = vec![Stamp::now("started")];
+    let started_at = wall_clock::now();
+    let identity = ProcessIdentity::own().map_err(RunError::Identity)?;
+    let Setup { environment, launch, paths, kinds, version, config } = setup;
+    private_folder(&paths.state_dir, 0o700)?;
+    private_folder(&paths.run_dir, 0o755)?;
+    let lock = AgentLock::acquire(&paths.state("agent.lock"), identity.pid, patience(&paths))?;
+
+    let mut warnings = Vec::new();
+    let (before, unreadable) = RunRecord::load(&paths.state("run.json"));
+    warnings.extend(unreadable.map(|text| ("run_record_unreadable", text)));
+    let ticket = load_ticket(&paths, &mut warnings);
+    if ticket.is_none()
+        && let Some(before) = before.as_ref().filter(|before| before.ended.is_none())
+    {
+        let text = format!(
+            "the agent before (pid {}, generation {}) ended without a clean stop: it was killed, or the machine went down",
+            before.identity.pid, before.generation
+        );
+        warnings.push(("unclean_stop", text));
+    }
+    let generation = before.map_or(1, |before| before.generation + 1);
+    let run_record =
+        RunRecord { format: RunRecord::FORMAT, generation, identity: identity.clone(), started_at, ended: None };
+    run_record.store(&paths.state("run.json"))?;
+
+    let limits = SpoolLimits { max_events: config.config.events.max_stored };
+    let spool = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
+    warnings.extend(spool.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
+    let (commands, journal_kept) =
+        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock))?;
+    warnings.extend(journal_kept.map(|kept| ("journal_set_aside", format!("the command journal was not usable ({}); it is kept as {}", kept.reason, kept.kept_as.display()))));
+
+    let notifier = Notifier::from(&environment);
+    let socket = config.config.control.socket.clone();
+    let socket = socket.unwrap_or_else(|| paths.run_dir.join("control.sock"));
+    let listener = control_listener(adopt(&environment), &notifier, &socket, config.config.control.mode)?;
+    let controller = controller(config.config.restart.method, &environment, &launch, &notifier).await;
+    stamps.push(Stamp::now("opened"));
+
+    let (failures_to, failures) = mpsc::unbounded_channel();
+    let states = StateStore::new(paths.state("modules"));
+    let supervisor = Supervisor::new(Arc::clone(&spool.spool), states, failures_to);
+    for section in &config.modules {
+        if let Some(kind) = kinds.iter().find(|kind| kind.name() == &section.name) {
+            supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
+        }
+    }
+    let activity = Mutex::new(Activity { state: "starting", last_restart: None });
+    let core = Arc::new(Core {
+        version,
+        paths,
+        kinds,
+        launch,
+        notifier,
+        controller,
+        spool: spool.spool,
+        supervisor,
+        commands: Arc::new(commands),
+        identity,
+        generation,
+        started_at,
+        listener,
+        config: RwLock::new(Arc::new(config)),
+        activity,
+        closed_at: OnceLock::new(),
+    });
+    Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+}
+
+/// The controller that fits this very process, or the configured one.
+async fn controller(
+    configured: RestartMethod,
+    environment: &StartEnvironment,
+    launch: &LaunchPlan,
+    notifier: &Notifier,
+) -> Arc<dyn ProcessController> {
+    let choice = match configured {
+        RestartMethod::Auto => MethodChoice::Auto,
+        RestartMethod::Systemd => MethodChoice::Systemd,
+        RestartMethod::Helper => MethodChoice::Helper,
+        RestartMethod::Exec => MethodChoice::Exec,
+    };
+    match choose(choice, &Facts::gather(environment).await) {
+        Method::Systemd => Arc::new(SystemdController::new(environment.clone(), notifier.clone())),
+        Method::Helper => Arc::new(HelperController::new(launch.clone())),
+        Method::Exec => Arc::new(ExecController::new(launch.clone())),
+    }
+}
+
+/// A restart that is under way leaves a ticket; only then a held lock is that of a dying predecessor.
+fn patience(paths: &Paths) -> Duration {
+    if paths.state(TICKET).exists() { LOCK_PATIENCE } else { Duration::ZERO }
+}
+
+fn load_ticket(paths: &Paths, warnings: &mut Vec<(&'static str, String)>) -> Option<Ticket> {
+    match Ticket::load(&paths.state(TICKET)) {
+        Ok(ticket) => ticket,
+        Err(error) => {
+            warnings.push(("ticket_set_aside", error.to_string()));
+            None
+        }
+    }
+}
+
+/// The listener that was handed over if it is the one that the configuration asks for, or a new one.
+fn control_listener(
+    adopted: Adopted,
+    notifier: &Notifier,
+    socket: &Path,
+    mode: u32,
+) -> Result<UnixListener, RunError> {
+    let mut ours: Option<OwnedFd> = None;
+    for reason in adopted.rejected {
+        tracing::warn!(%reason, "a descriptor that was handed over is not used");
+    }
+    for (name, fd) in adopted.fds {
+        if name == CONTROL_FD && ours.is_none() && is_listening_unix_socket(&fd, socket) {
+            ours = Some(fd);
+        } else {
+            tracing::warn!(name, "closing a descriptor that was handed over and is not wanted");
+            forget(notifier, &name);
+        }
+    }
+    let listener = match ours {
+        Some(fd) => {
+            tracing::info!(socket = %socket.display(), "control socket adopted");
+            UnixListener::from(fd)
+        }
+        None => control::bind(socket, mode)?,
+    };
+    // Kept by systemd from now on, so that not even SIGKILL closes it.
+    if let Err(error) = notifier.store_fd(CONTROL_FD, std::os::fd::AsFd::as_fd(&listener)) {
+        tracing::warn!(%error, "systemd does not keep the control socket; it is closed for a moment when the agent is killed");
+    }
+    Ok(listener)
+}
+
+fn forget(notifier: &Notifier, name: &str) {
+    if let Err(error) = notifier.remove_fd(name) {
+        tracing::warn!(%error, name, "systemd keeps a descriptor that nobody wants");
+    }
+}
+
+/// Makes sure that `path` is a folder of ours which others cannot write.
+fn private_folder(path: &Path, mode: u32) -> Result<(), RunError> {
+    let wrong = |reason: String| RunError::Folder { path: PathBuf::from(path), reason };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|error| wrong(format!("cannot be made: {error}")))?;
+    let meta = std::fs::metadata(path).map_err(|error: io::Error| wrong(error.to_string()))?;
+    let own = nix::unistd::geteuid().as_raw();
+    if meta.uid() != own && own != 0 {
+        return Err(wrong(format!("belongs to uid {}, expected {own}", meta.uid())));
+    }
+    if meta.mode() & 0o002 != 0 {
+        return Err(wrong(format!("may be written by everybody (mode {:o}); chmod it to {mode:o}", meta.mode() & 0o7777)));
+    }
+    Ok(())
+}

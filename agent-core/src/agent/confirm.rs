@@ -1,0 +1,110 @@
+//! The confirmation of a restart: judges the ticket, waits until the modules run, and finishes the commands.
+
+use std::sync::Arc;
+
+use command_manager::{CommandId, ErrorCode, Finish};
+use module_api::ModuleName;
+use restart::{Outcome, Stamp, Ticket, Verdict};
+use serde_json::{Value, json};
+
+use super::core::Core;
+use crate::supervisor::ModuleState;
+
+/// Confirms the restart that `ticket` stands for, and removes the ticket when its commands are finished.
+pub(crate) async fn confirm(core: Arc<Core>, ticket: Ticket, verdict: Verdict, mut stamps: Vec<Stamp>) {
+    let within = core.config().config.restart.confirm_timeout;
+    let all_run = tokio::time::timeout(within, core.supervisor.until_all_run());
+    let not_running = match all_run.await {
+        Ok(()) => Vec::new(),
+        Err(_) => not_running(&core),
+    };
+    stamps.push(Stamp::now("confirmed"));
+    let outcome =
+        if not_running.is_empty() { verdict.outcome() } else { Outcome::Degraded };
+    let result = result(&core, &ticket, outcome, &verdict, &stamps, &not_running);
+    let end = finish(outcome, &verdict, &not_running).with_result(result.clone());
+    tracing::info!(?outcome, why = why(&verdict), commands = ?ticket.command_ids, "restart judged");
+    if outcome != Outcome::Restarted {
+        core.warn("restart_not_clean", &end.text).await;
+    }
+    for id in &ticket.command_ids {
+        match CommandId::new(id) {
+            Ok(id) => core.finish_command(&id, end.clone()).await,
+            Err(error) => tracing::error!(%error, "the ticket names a command that cannot exist"),
+        }
+    }
+    core.activity().last_restart = Some(result);
+    let path = core.paths.state(super::TICKET);
+    if let Err(error) = std::fs::remove_file(&path) {
+        tracing::error!(%error, "cannot remove {}; the next start will judge it again", path.display());
+    }
+}
+
+fn not_running(core: &Core) -> Vec<(ModuleName, String)> {
+    let statuses = core.supervisor.statuses().into_iter();
+    statuses
+        .filter(|status| status.enabled && status.state != ModuleState::Running)
+        .map(|status| (status.name, status.last_error.unwrap_or_else(|| "it did not start in time".to_owned())))
+        .collect()
+}
+
+/// What the asker is told. Success is said only of a new process in which every wanted module runs.
+fn finish(outcome: Outcome, verdict: &Verdict, not_running: &[(ModuleName, String)]) -> Finish {
+    match outcome {
+        Outcome::Restarted => Finish::success("the agent was restarted"),
+        Outcome::RestartedForced => {
+            Finish::success(format!("the agent was restarted, by force: {}", why(verdict)))
+        }
+        Outcome::Degraded => {
+            let list: Vec<String> =
+                not_running.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
+            let text = format!("the agent is back, but these modules do not run: {}", list.join(", "));
+            Finish::failure(ErrorCode::Degraded, text)
+        }
+        Outcome::NotRestarted
+        | Outcome::StoppedInstead
+        | Outcome::Rebooted
+        | Outcome::StartedBySomeoneElse
+        | Outcome::RolledBack => Finish::failure(ErrorCode::Failed, why(verdict)),
+    }
+}
+
+/// What the ticket shows, for people; empty when everything was as it should be.
+fn why(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Restarted => String::new(),
+        Verdict::RestartedForced { why } | Verdict::StartedBySomeoneElse { why } => why.clone(),
+        Verdict::Rebooted => "the machine was booted before the restart was done".to_owned(),
+        Verdict::SameProcess => "this process was not replaced".to_owned(),
+    }
+}
+
+fn result(
+    core: &Core,
+    ticket: &Ticket,
+    outcome: Outcome,
+    verdict: &Verdict,
+    stamps: &[Stamp],
+    not_running: &[(ModuleName, String)],
+) -> Value {
+    let timeline: Vec<&Stamp> = ticket.stamps.iter().chain(stamps).collect();
+    let mut timeline = timeline;
+    timeline.sort_by_key(|stamp| stamp.at_ms);
+    let at = |phase: &str| timeline.iter().find(|stamp| stamp.phase == phase).map(|stamp| stamp.at_ms);
+    let origin = timeline.first().map_or(0, |stamp| stamp.at_ms);
+    let between = |from: &str, to: &str| Some(at(to)?.saturating_sub(at(from)?));
+    json!({
+        "outcome": outcome,
+        "why": why(verdict),
+        "method": ticket.method,
+        "downtime_ms": between("closed", "running"),
+        "total_ms": between("ordered", "confirmed"),
+        "old": {"pid": ticket.old.pid, "generation": ticket.generation},
+        "new": {"pid": core.identity.pid, "generation": core.generation},
+        "modules": ticket.modules,
+        "not_running": not_running.iter()
+            .map(|(name, reason)| json!({"name": name, "reason": reason})).collect::<Vec<_>>(),
+        "timeline": timeline.iter()
+            .map(|stamp| json!({"phase": stamp.phase, "at_ms": stamp.at_ms - origin})).collect::<Vec<_>>(),
+    })
+}

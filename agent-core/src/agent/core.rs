@@ -1,0 +1,118 @@
+//! What the main loop and its operations share.
+
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use command_manager::{CommandId, CommandManager, Finish};
+use jiff::Timestamp;
+use module_api::ModuleKind;
+use restart::{LaunchPlan, Limits, Notifier, NotifyError, ProcessController, ProcessIdentity};
+use serde_json::Value;
+
+use crate::config::LoadedConfig;
+use crate::spool::Spool;
+use crate::supervisor::Supervisor;
+
+/// Where an agent's files are.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The configuration.
+    pub config: PathBuf,
+    /// Whether somebody named the configuration; only one at the usual place may be missing.
+    pub config_is_given: bool,
+    /// Journal, spool, ticket, lock and module states.
+    pub state_dir: PathBuf,
+    /// The control socket.
+    pub run_dir: PathBuf,
+}
+
+impl Paths {
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
+        self.state_dir.join(name)
+    }
+}
+
+/// Everything that lives as long as the process.
+pub(crate) struct Core {
+    pub(crate) version: &'static str,
+    pub(crate) paths: Paths,
+    pub(crate) kinds: Vec<Arc<dyn ModuleKind>>,
+    pub(crate) launch: LaunchPlan,
+    pub(crate) notifier: Notifier,
+    pub(crate) controller: Arc<dyn ProcessController>,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) supervisor: Supervisor,
+    pub(crate) commands: Arc<CommandManager>,
+    pub(crate) identity: ProcessIdentity,
+    pub(crate) generation: u64,
+    pub(crate) started_at: Timestamp,
+    /// A duplicate of the control listener, to be handed over.
+    pub(crate) listener: UnixListener,
+    pub(crate) config: RwLock<Arc<LoadedConfig>>,
+    pub(crate) activity: Mutex<Activity>,
+    /// When the modules were closed for good, since boot.
+    pub(crate) closed_at: OnceLock<Duration>,
+}
+
+/// What the agent is doing as a whole.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// `starting`, `running`, `restarting`, `reloading` or `stopping`.
+    pub(crate) state: &'static str,
+    /// The result object of the last restart that this or an earlier process confirmed.
+    pub(crate) last_restart: Option<Value>,
+}
+
+impl Core {
+    pub(crate) fn config(&self) -> Arc<LoadedConfig> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_config(&self, config: LoadedConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_state(&self, state: &'static str) {
+        self.activity().state = state;
+    }
+
+    /// The budgets of the shutdown loop, as configured.
+    pub(crate) fn limits(&self) -> Limits {
+        self.config().config.restart.limits()
+    }
+
+    /// Logs a message to the service manager that could not be sent; the agent works without.
+    pub(crate) fn notify(&self, sent: Result<(), NotifyError>) {
+        if let Err(error) = sent {
+            tracing::warn!(%error, "the service manager could not be told");
+        }
+    }
+
+    /// Publishes a warning of the agent itself, and logs it.
+    pub(crate) async fn warn(&self, kind: &str, text: &str) {
+        tracing::warn!(kind, "{text}");
+        if let Err(error) = self.spool.publish_agent_event(kind, text).await {
+            tracing::error!(%error, kind, "the warning is not in the event spool");
+        }
+    }
+
+    /// Writes one step of a command into the journal. A step that cannot be written is logged: the command goes on.
+    pub(crate) async fn progress(&self, id: &CommandId, stage: &str, module: Option<&str>, text: &str) {
+        if let Err(error) = self.commands.progress(id, stage, module, text).await {
+            tracing::error!(%error, %id, "a step of the command is not in the journal");
+        }
+    }
+
+    /// Finishes a command in the journal. What cannot be written is logged; the next process judges the command.
+    pub(crate) async fn finish_command(&self, id: &CommandId, end: Finish) {
+        if let Err(error) = self.commands.finish(id, end).await {
+            tracing::error!(%error, %id, "the end of the command is not in the journal");
+        }
+    }
+}

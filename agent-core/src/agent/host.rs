@@ -1,0 +1,140 @@
+//! The shutdown loop's view of the agent: instances, state files, the ticket and the controller.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use module_api::{Module, ModuleName, SavedState};
+use restart::{
+    CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp, TicketDraft,
+    boottime,
+};
+use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
+
+use super::core::Core;
+use crate::supervisor::ModuleState;
+
+/// What is left to do when the loop has ended, found out while it ran.
+#[derive(Default)]
+pub(crate) struct HandOver {
+    /// What goes into the ticket, until it is committed.
+    pub(crate) draft: Option<TicketDraft>,
+    /// The ticket on disk.
+    pub(crate) ticket: Option<CommittedTicket>,
+    /// How this process makes way.
+    pub(crate) way: Option<Way>,
+    /// When the order came, for what is left of the whole budget.
+    pub(crate) ordered_at: Duration,
+}
+
+/// How this process makes way for its successor.
+pub(crate) enum Way {
+    /// By ending: whoever sent SIGTERM starts the successor.
+    End,
+    /// By executing the successor itself; the watchdog does it at the deadline if this process is stuck.
+    Exec(ExecPlan, ExecWatchdog),
+    /// By ending with status 75, upon which systemd starts the unit again.
+    ExitWith75,
+}
+
+/// The host of one run of the loop.
+pub(crate) struct LoopHost {
+    pub(crate) core: Arc<Core>,
+    /// Locked as long as the controller is being asked, so that whoever needs the result waits for it.
+    pub(crate) hand_over: Arc<Mutex<HandOver>>,
+    /// To the loop, for what the controller learns later.
+    pub(crate) requests: mpsc::Sender<Event>,
+    pub(crate) progress: mpsc::UnboundedSender<Progress>,
+}
+
+#[async_trait]
+impl Host for LoopHost {
+    fn module(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
+        self.core.supervisor.instance(name)
+    }
+
+    async fn keep_state(&self, name: &ModuleName, mut state: SavedState) -> Result<(), String> {
+        for sensor in state.take_sensors() {
+            tracing::warn!(module = %name, sensor = sensor.name, "sensors are not handed over yet; this one is closed");
+        }
+        let Some((version, bytes)) = state.payload() else { return Ok(()) };
+        let (core, name, bytes) = (Arc::clone(&self.core), name.clone(), bytes.to_vec());
+        let saving = move || core.supervisor.states().save(&name, version, &bytes);
+        match tokio::task::spawn_blocking(saving).await {
+            Ok(saved) => saved.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn abandon(&self, name: &ModuleName) {
+        self.core.supervisor.end(name, ModuleState::Stopped);
+    }
+
+    async fn request_replacement(&self) -> Event {
+        // In a task of its own: SIGTERM may come before the controller has answered, and the request that brought it
+        // must not be dropped half-way.
+        let hand_over = Arc::clone(&self.hand_over).lock_owned().await;
+        let asking = ask(Arc::clone(&self.core), hand_over, self.requests.clone());
+        tokio::spawn(asking).await.unwrap_or_else(|error| Event::ReplacementRefused(error.to_string()))
+    }
+
+    fn report(&self, progress: Progress) {
+        if progress.stage == "close" {
+            self.core.closed_at.get_or_init(boottime);
+            self.core.notify(self.core.notifier.stopping());
+        }
+        // Without a receiver nobody watches this run.
+        drop(self.progress.send(progress));
+    }
+}
+
+/// Commits the ticket and asks the controller. What is left to do is in `hand_over` when the lock is free again.
+async fn ask(
+    core: Arc<Core>,
+    mut hand_over: OwnedMutexGuard<HandOver>,
+    requests: mpsc::Sender<Event>,
+) -> Event {
+    let drained = Stamp::now("drained");
+    let Some(draft) = hand_over.draft.take() else {
+        return Event::ReplacementRefused("the replacement was asked for before".to_owned());
+    };
+    let fds = match core.listener.try_clone() {
+        Ok(listener) => vec![(super::CONTROL_FD.to_owned(), OwnedFd::from(listener))],
+        Err(error) => {
+            return Event::ReplacementRefused(format!("the control socket cannot be handed over: {error}"));
+        }
+    };
+    let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
+        Ok(ticket) => ticket,
+        Err(error) => return Event::ReplacementRefused(error.to_string()),
+    };
+    ticket.add_stamp(Stamp::at("ordered", hand_over.ordered_at));
+    ticket.add_stamp(drained);
+    let spent = boottime().saturating_sub(hand_over.ordered_at);
+    let remaining = core.limits().overall.saturating_sub(spent);
+    let requested = core.controller.request(&mut ticket, fds, remaining).await;
+    hand_over.ticket = Some(ticket);
+    let (way, event) = match requested {
+        Ok(Requested::SigtermWillCome { fate, .. }) => {
+            tokio::spawn(async move {
+                if let Ok(reason) = fate.await {
+                    // The loop may have ended by then; then nobody needs to know.
+                    drop(requests.send(Event::ReplacementRefused(reason)).await);
+                }
+            });
+            (Some(Way::End), Event::ReplacementAccepted)
+        }
+        Ok(Requested::ExecWhenStopped(plan)) => {
+            let watchdog = plan.arm_watchdog(remaining);
+            match watchdog {
+                Ok(watchdog) => (Some(Way::Exec(plan, watchdog)), Event::ReplacementUnconditional),
+                Err(error) => (None, Event::ReplacementRefused(error.to_string())),
+            }
+        }
+        Ok(Requested::ExitWith75) => (Some(Way::ExitWith75), Event::ReplacementUnconditional),
+        Err(error) => (None, Event::ReplacementRefused(error.to_string())),
+    };
+    hand_over.way = way;
+    event
+}

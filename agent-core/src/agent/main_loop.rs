@@ -1,0 +1,380 @@
+//! The main loop: one select that builds happenings, one handler for each, and the order of start and end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use command_manager::{CommandId, CommandType, Execution, Finish};
+use module_api::ModuleName;
+use restart::{Event, Stamp, judge};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::boot::{Booted, Setup, boot};
+use super::core::Core;
+use super::host::Way;
+use super::order::{LoopExecutor, Order, Urgent};
+use super::replace::{Ended, Requests};
+use super::{CLOSE_STEP, Exit, RunError, TICKET, api, confirm, modules, replace};
+use crate::control::{self, ControlPolicy, ControlServer};
+use crate::file_output::{FileOutput, FileOutputConfig};
+use crate::run_record::HowEnded;
+use crate::supervisor::{Backoff, Failure};
+
+/// Runs an agent until it is stopped or makes way for its successor.
+///
+/// Must be called within a tokio runtime with time and I/O; installs handlers for TERM, INT and HUP.
+///
+/// # Errors
+/// [`RunError`] when the agent could not start; nothing of it runs then.
+pub async fn run(setup: Setup) -> Result<Exit, RunError> {
+    let signals = Signals::install().map_err(RunError::Signals)?;
+    let booted = boot(setup).await?;
+    let core = Arc::clone(&booted.core);
+    for (kind, text) in &booted.warnings {
+        core.warn(kind, text).await;
+    }
+    let (orders_to, orders) = mpsc::channel(4);
+    let (urgent_to, urgent) = mpsc::channel(4);
+    let services = Services::start(&booted, orders_to, urgent_to).await?;
+    let mut agent = Agent {
+        core: Arc::clone(&core),
+        signals,
+        orders,
+        urgent,
+        failures: booted.failures,
+        due: BTreeMap::new(),
+        operation: None,
+    };
+    agent.start_modules().await;
+    core.set_state("running");
+    let mut stamps = booted.stamps;
+    stamps.push(Stamp::now("running"));
+    core.notify(core.notifier.ready("all modules were started"));
+    tracing::info!(pid = core.identity.pid, generation = core.generation, method = %core.controller.method(), "agent is running");
+    if let Some(ticket) = booted.ticket {
+        let started_ms = stamps.first().map_or(0, |stamp| stamp.at_ms);
+        let verdict = judge(&ticket, &core.identity, core.generation, started_ms);
+        tokio::spawn(confirm::confirm(Arc::clone(&core), ticket, verdict, stamps));
+    }
+    let (way, stop_command) = agent.turn().await;
+    // A ticket that is there stands for a restart that this process makes way for.
+    let replaced = core.paths.state(TICKET).exists();
+    let how = if replaced { HowEnded::Replaced } else { HowEnded::Stopped };
+    if !replaced {
+        replace::overtake_waiting_restarts(&core).await;
+    }
+    services.end(&core, stop_command).await;
+    let record = crate::run_record::RunRecord { ended: Some(how), ..booted.run_record };
+    if let Err(error) = record.store(&core.paths.state("run.json")) {
+        tracing::error!(%error, "the next start will take this end for a kill");
+    }
+    drop(booted.lock);
+    Ok(match way {
+        Way::End => Exit::Success,
+        Way::Exec(plan, watchdog) => Exit::Exec(plan, watchdog),
+        Way::ExitWith75 => Exit::RestartByStatus,
+    })
+}
+
+/// The signals that mean something to an agent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// What runs beside the main loop from start to end.
+struct Services {
+    control: ControlServer,
+    stop: watch::Sender<bool>,
+    outputs: Vec<JoinHandle<()>>,
+    queue: JoinHandle<()>,
+}
+
+impl Services {
+    async fn start(
+        booted: &Booted,
+        orders: mpsc::Sender<Order>,
+        urgent: mpsc::Sender<Urgent>,
+    ) -> Result<Self, RunError> {
+        let core = &booted.core;
+        let config = core.config();
+        let (stop, stopping) = watch::channel(false);
+        let mut outputs = Vec::new();
+        if config.config.events.file.enabled {
+            let file = &config.config.events.file;
+            let output = FileOutput::new(
+                Arc::clone(&core.spool),
+                FileOutputConfig {
+                    path: file.path.clone().unwrap_or_else(|| core.paths.state("events.ndjson")),
+                    rotate_bytes: file.rotate_size,
+                    keep: file.keep,
+                },
+            );
+            let stopping = stopping.clone();
+            outputs.push(tokio::spawn(async move {
+                if let Err(error) = output.run(stopping).await {
+                    tracing::error!(%error, "the file output has ended");
+                }
+            }));
+        }
+        let executor =
+            Arc::new(LoopExecutor { orders, ticket: booted.ticket.clone(), started_at: core.started_at });
+        if let Err(error) = core.commands.recover(executor.as_ref()).await {
+            core.warn("journal_unreadable", &error.to_string()).await;
+        }
+        let queue = tokio::spawn(Arc::clone(&core.commands).run(executor, stopping));
+        let policy = ControlPolicy { allowed_uids: config.config.control.allowed_uids.clone() };
+        let handler = Arc::new(api::Api { core: Arc::clone(core), urgent });
+        let served =
+            core.listener.try_clone().and_then(|listener| control::serve(listener, handler, policy));
+        let control = served.map_err(RunError::Serve)?;
+        Ok(Self { control, stop, outputs, queue })
+    }
+
+    /// Ends everything in the order in which it is needed: no new requests, then the outputs, then the journal.
+    async fn end(self, core: &Core, stop_command: Option<CommandId>) {
+        self.control.stop_accepting();
+        self.stop.send_replace(true);
+        for output in self.outputs {
+            if tokio::time::timeout(CLOSE_STEP, output).await.is_err() {
+                tracing::warn!("an output did not end in time; it goes on at its cursor after the start");
+            }
+        }
+        if let Some(id) = stop_command {
+            core.finish_command(&id, Finish::success("the agent was stopped")).await;
+        }
+        let cut_off = self.control.finished(CLOSE_STEP).await;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "clients were cut off; they ask the successor");
+        }
+        if tokio::time::timeout(CLOSE_STEP, self.queue).await.is_err() {
+            tracing::debug!("the command queue was cut off");
+        }
+        core.spool.close();
+    }
+}
+
+/// The state of the main loop.
+struct Agent {
+    core: Arc<Core>,
+    signals: Signals,
+    orders: mpsc::Receiver<Order>,
+    urgent: mpsc::Receiver<Urgent>,
+    failures: mpsc::UnboundedReceiver<Failure>,
+    /// Failed modules and when they are started again.
+    due: BTreeMap<ModuleName, Instant>,
+    operation: Option<Operation>,
+}
+
+/// The one thing that is under way.
+struct Operation {
+    /// Whether it ends the process by itself when it is told to stop; anything else is cut off.
+    takes_stops: bool,
+    task: JoinHandle<Ended>,
+    requests: mpsc::Sender<Event>,
+}
+
+/// What the main loop reacts to.
+enum Happening {
+    Terminated,
+    HangUp,
+    Ordered(Box<Order>),
+    Urgent(Urgent),
+    Failed(Failure),
+    RetryDue,
+    OperationEnded(Ended),
+    WatchdogDue,
+}
+
+impl Agent {
+    /// Turns until the process is to end.
+    async fn turn(&mut self) -> (Way, Option<CommandId>) {
+        let watchdog = self.core.notifier.watchdog_interval();
+        let mut watchdog = watchdog.map(tokio::time::interval);
+        loop {
+            match self.next(&mut watchdog).await {
+                Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
+                Happening::Terminated => self.stop_or_pass_on(None, Event::Terminated).await,
+                Happening::Urgent(Urgent::Stop(id)) => {
+                    self.stop_or_pass_on(Some(id), Event::StopRequested).await;
+                }
+                Happening::Urgent(Urgent::Force) => self.force().await,
+                Happening::HangUp => self.reload_on_signal(),
+                Happening::Ordered(order) => self.obey(*order),
+                Happening::Failed(failure) => self.failed(&failure),
+                Happening::RetryDue => self.retry(),
+                Happening::OperationEnded(Ended::GoOn) => self.operation = None,
+                Happening::OperationEnded(Ended::Leave { way, stop_command }) => {
+                    return (way, stop_command);
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self, watchdog: &mut Option<tokio::time::Interval>) -> Happening {
+        let retry_at = self.due.values().min().copied();
+        let retry = retry_at.is_some() && self.operation.is_none();
+        tokio::select! {
+            _ = self.signals.terminate.recv() => Happening::Terminated,
+            _ = self.signals.interrupt.recv() => Happening::Terminated,
+            _ = self.signals.hang_up.recv() => Happening::HangUp,
+            Some(order) = self.orders.recv(), if self.operation.is_none() => Happening::Ordered(Box::new(order)),
+            Some(urgent) = self.urgent.recv() => Happening::Urgent(urgent),
+            Some(failure) = self.failures.recv() => Happening::Failed(failure),
+            () = tokio::time::sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry => Happening::RetryDue,
+            ended = async { match &mut self.operation {
+                Some(operation) => (&mut operation.task).await,
+                None => std::future::pending().await,
+            } } => Happening::OperationEnded(ended.unwrap_or_else(|error| {
+                tracing::error!(%error, "an operation of the agent failed");
+                Ended::GoOn
+            })),
+            _ = async { match watchdog {
+                Some(watchdog) => watchdog.tick().await,
+                None => std::future::pending().await,
+            } } => Happening::WatchdogDue,
+        }
+    }
+
+    async fn start_modules(&mut self) {
+        let names = self.core.supervisor.enabled();
+        for (name, reason) in modules::start_all(&self.core, &names).await {
+            self.start_failed(name, reason);
+        }
+    }
+
+    fn start_failed(&mut self, module: ModuleName, reason: String) {
+        let run = self.core.supervisor.run_of(&module);
+        self.failed(&Failure { module, run, reason });
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        let supervision = &self.core.config().config.supervision;
+        let backoff = Backoff {
+            initial: supervision.backoff_initial,
+            max: supervision.backoff_max,
+            reset: supervision.backoff_reset,
+        };
+        let Some(delay) = self.core.supervisor.failed(failure, &backoff) else { return };
+        self.due.insert(failure.module.clone(), Instant::now() + delay);
+        let text = format!(
+            "module {} failed and is started again in {}: {}",
+            failure.module, module_api::units::format_duration(delay), failure.reason
+        );
+        let core = Arc::clone(&self.core);
+        tokio::spawn(async move { core.warn("module_failed", &text).await });
+    }
+
+    fn retry(&mut self) {
+        let now = Instant::now();
+        let due: Vec<ModuleName> =
+            self.due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.due.remove(&name);
+            let core = Arc::clone(&self.core);
+            let failures = self.core.supervisor.failure_sender();
+            let within = self.core.config().config.restart.start_timeout;
+            tokio::spawn(async move {
+                if let Err(error) = core.supervisor.start(&name, within).await {
+                    let run = core.supervisor.run_of(&name);
+                    drop(failures.send(Failure { module: name, run, reason: error.to_string() }));
+                }
+            });
+        }
+    }
+
+    fn reload_on_signal(&mut self) {
+        if self.operation.is_some() {
+            tracing::warn!("SIGHUP while something else is under way; send it again later");
+            return;
+        }
+        let core = Arc::clone(&self.core);
+        self.begin(false, |_| async move {
+            core.notify(core.notifier.reloading());
+            let end = modules::reload(&core, None).await;
+            core.notify(core.notifier.ready("reloaded"));
+            tracing::info!(status = ?end.status, "reload: {}", end.text);
+            Ended::GoOn
+        });
+    }
+
+    fn obey(&mut self, Order { record, reply }: Order) {
+        let core = Arc::clone(&self.core);
+        match record.kind {
+            CommandType::RestartAgent => {
+                self.begin(true, |requests| replace::restart(core, record, reply, requests));
+            }
+            CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
+                self.due.clear();
+                self.begin(false, |_| async move {
+                    let end = match record.kind {
+                        CommandType::RestartModule => modules::restart(&core, &record).await,
+                        CommandType::Reload => modules::reload(&core, Some(&record.id)).await,
+                        CommandType::RestartAgent | CommandType::Stop | CommandType::CheckConfig => {
+                            modules::check_config(&core)
+                        }
+                    };
+                    if reply.send(Execution::Finished(end)).is_err() {
+                        tracing::error!(id = %record.id, "nobody takes the end of the command");
+                    }
+                    Ended::GoOn
+                });
+            }
+            // The executor does not hand stops on: they come past the queue.
+            CommandType::Stop => drop(reply.send(Execution::Deferred)),
+        }
+    }
+
+    /// A restart or stop under way is told; anything else is cut off, because a stop comes first.
+    async fn stop_or_pass_on(&mut self, command: Option<CommandId>, event: Event) {
+        match self.operation.take() {
+            Some(operation) if operation.takes_stops => {
+                if operation.requests.send(event).await.is_err() {
+                    tracing::debug!("the shutdown loop has ended already");
+                }
+                self.operation = Some(operation);
+            }
+            other => {
+                if let Some(operation) = other {
+                    operation.task.abort();
+                }
+                let core = Arc::clone(&self.core);
+                self.begin(true, |requests| replace::stop(core, command, requests));
+            }
+        }
+    }
+
+    /// Tells a restart under way that it is not to wait any more; with none under way the command itself says so later.
+    async fn force(&self) {
+        if let Some(operation) = self.operation.as_ref().filter(|operation| operation.takes_stops)
+            && operation.requests.send(Event::Forced).await.is_err()
+        {
+            tracing::debug!("the shutdown loop has ended already");
+        }
+    }
+
+    fn begin<F>(
+        &mut self,
+        takes_stops: bool,
+        work: impl FnOnce(Requests) -> F,
+    ) where
+        F: Future<Output = Ended> + Send + 'static,
+    {
+        let (requests, receiver) = mpsc::channel(8);
+        let task = tokio::spawn(work((requests.clone(), receiver)));
+        self.operation = Some(Operation { takes_stops, task, requests });
+    }
+}

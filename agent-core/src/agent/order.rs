@@ -1,0 +1,91 @@
+//! Orders to the agent's main loop, and the executor that turns commands into them.
+
+use async_trait::async_trait;
+use command_manager::{
+    CommandId, CommandRecord, CommandType, ErrorCode, Execution, Executor, Finish, Judgement, Target,
+};
+use jiff::Timestamp;
+use restart::Ticket;
+use tokio::sync::{mpsc, oneshot};
+
+/// Something that the main loop is to do for a command.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// The command.
+    pub(crate) record: CommandRecord,
+    /// Where the answer goes.
+    pub(crate) reply: oneshot::Sender<Execution>,
+}
+
+/// Something that does not wait in the queue behind what is under way.
+#[derive(Debug, Clone)]
+pub(crate) enum Urgent {
+    /// An operator's stop, by this command.
+    Stop(CommandId),
+    /// A forced restart: what is under way goes to the end of its ladder.
+    Force,
+}
+
+/// Hands commands to the main loop, and judges those that an earlier process left in progress.
+#[derive(Debug)]
+pub(crate) struct LoopExecutor {
+    /// To the main loop.
+    pub(crate) orders: mpsc::Sender<Order>,
+    /// The ticket that was found at the start, if any.
+    pub(crate) ticket: Option<Ticket>,
+    /// When this process started.
+    pub(crate) started_at: Timestamp,
+}
+
+#[async_trait]
+impl Executor for LoopExecutor {
+    async fn execute(&self, command: &CommandRecord) -> Execution {
+        if command.kind == CommandType::Stop {
+            // The stop came past the queue, and the command is finished when the agent has stopped; unless it was
+            // meant for an earlier process, which has ended.
+            return if command.accepted_at < self.started_at {
+                Execution::Finished(Finish::success("the agent that was to be stopped has ended"))
+            } else {
+                Execution::Deferred
+            };
+        }
+        let (reply, answer) = oneshot::channel();
+        let order = Order { record: command.clone(), reply };
+        let ending = || {
+            Execution::Finished(Finish::failure(ErrorCode::Interrupted, "the agent is ending"))
+        };
+        if self.orders.send(order).await.is_err() {
+            return ending();
+        }
+        answer.await.unwrap_or_else(|_| ending())
+    }
+
+    /// A restart is judged by its ticket: the confirmation finishes it. A stop is done when its process is gone.
+    /// Anything else was cut off, and what it did is not known.
+    async fn judge(&self, command: &CommandRecord) -> Judgement {
+        let id = command.id.to_string();
+        let has_ticket = self.ticket.as_ref().is_some_and(|ticket| ticket.command_ids.contains(&id));
+        match command.kind {
+            CommandType::RestartAgent if has_ticket => Judgement::Deferred,
+            CommandType::RestartAgent => Judgement::Finished(Finish::failure(
+                ErrorCode::Interrupted,
+                "the agent ended before it had committed to the restart",
+            )),
+            CommandType::Stop => Judgement::Finished(Finish::success("the agent was stopped")),
+            CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
+                Judgement::Finished(Finish::failure(
+                    ErrorCode::Interrupted,
+                    "the agent ended while the command was under way",
+                ))
+            }
+        }
+    }
+}
+
+/// The modules that a command names; `None` for all.
+pub(crate) fn named(target: &Target) -> Option<&[String]> {
+    match target {
+        Target::All => None,
+        Target::Modules(names) => Some(names),
+    }
+}

@@ -1,0 +1,230 @@
+//! The restart of the whole agent and its plain stop, up to the point where the process can end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Status};
+use module_api::ModuleName;
+use restart::{
+    Clock, CommittedTicket, Ending, Event, Progress, Purpose, Shutdown, ShutdownOutcome, Stamp,
+    TicketDraft, TokioClock, drive,
+};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::core::Core;
+use super::host::{HandOver, LoopHost, Way};
+use crate::preflight;
+use crate::supervisor::ModuleState;
+
+/// What an operation means for the main loop.
+pub(crate) enum Ended {
+    /// The agent goes on.
+    GoOn,
+    /// The process is to end like this; `finish` is written when everything else is done.
+    Leave {
+        way: Way,
+        /// The command that is finished by leaving, if one asked for a stop.
+        stop_command: Option<CommandId>,
+    },
+}
+
+/// Both ends of what the loop is told from outside.
+pub(crate) type Requests = (mpsc::Sender<Event>, mpsc::Receiver<Event>);
+
+/// How many of the newest commands are looked at for restarts that wait.
+const WAITING_LOOKED_AT: usize = 1_000;
+
+/// How long an ended loop waits for the controller's answer when SIGTERM was faster than it.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs the whole-agent restart that `record` asks for. `reply` is answered as soon as it is clear whether the restart is
+/// refused or under way.
+pub(crate) async fn restart(
+    core: Arc<Core>,
+    record: CommandRecord,
+    reply: oneshot::Sender<Execution>,
+    requests: Requests,
+) -> Ended {
+    let ordered_at = restart::boottime();
+    core.progress(&record.id, "preflight", None, "checking that the agent can come back").await;
+    let hashes = match preflight::check(&core).await {
+        Ok(hashes) => hashes,
+        Err(refusal) => {
+            let text = refusal.to_string();
+            tracing::warn!(id = %record.id, reason = %text, "restart refused");
+            drop(reply.send(Execution::Finished(not_restarted(ErrorCode::Refused, text))));
+            return Ended::GoOn;
+        }
+    };
+    if reply.send(Execution::Deferred).is_err() {
+        tracing::error!(id = %record.id, "nobody waits for the restart any more; it is not begun");
+        return Ended::GoOn;
+    }
+    if record.force && requests.0.send(Event::Forced).await.is_err() {
+        tracing::debug!("the loop's receiver is gone");
+    }
+    core.set_state("restarting");
+    let draft = TicketDraft {
+        command_ids: vec![record.id.to_string()],
+        requester: serde_json::to_value(&record.requester).ok(),
+        reason: record.reason.clone(),
+        method: core.controller.method(),
+        old: core.identity.clone(),
+        generation: core.generation,
+        binary: hashes.binary,
+        config: Some(core.config().digest.clone()),
+    };
+    let hand_over = HandOver { draft: Some(draft), ordered_at, ..HandOver::default() };
+    let hand_over = Arc::new(Mutex::new(hand_over));
+    let modules = core.supervisor.running();
+    let outcome =
+        run_loop(&core, Purpose::Replace, modules, Some(&record.id), Arc::clone(&hand_over), requests).await;
+    // The controller answers within seconds; what it answered decides how this process ends.
+    let taken = match tokio::time::timeout(REQUEST_PATIENCE, hand_over.lock()).await {
+        Ok(mut hand_over) => std::mem::take(&mut *hand_over),
+        Err(_) => HandOver::default(),
+    };
+    conclude(&core, &record, outcome, taken).await
+}
+
+async fn conclude(
+    core: &Arc<Core>,
+    record: &CommandRecord,
+    outcome: ShutdownOutcome,
+    hand_over: HandOver,
+) -> Ended {
+    match outcome.ending.clone() {
+        Ending::Ended => {
+            if let Some(ticket) = hand_over.ticket {
+                close_ticket(core, ticket, &outcome);
+            }
+            Ended::Leave { way: hand_over.way.unwrap_or(Way::End), stop_command: None }
+        }
+        Ending::StoppedInstead => {
+            withdraw(hand_over.ticket);
+            core.finish_command(&record.id, overtaken()).await;
+            Ended::Leave { way: Way::End, stop_command: None }
+        }
+        Ending::CalledOff(reason) => {
+            withdraw(hand_over.ticket);
+            for name in core.supervisor.running() {
+                core.supervisor.mark_running(&name);
+            }
+            core.set_state("running");
+            core.finish_command(&record.id, not_restarted(ErrorCode::Failed, reason)).await;
+            Ended::GoOn
+        }
+    }
+}
+
+/// Stops all modules, for good.
+pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: Requests) -> Ended {
+    core.set_state("stopping");
+    let modules = core.supervisor.running();
+    let outcome =
+        run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;
+    log_unclean(&outcome);
+    Ended::Leave { way: Way::End, stop_command: command }
+}
+
+/// Runs the shutdown loop over `modules` and passes its progress on to the command's watchers. Modules that it ended are
+/// marked as stopped.
+pub(super) async fn run_loop(
+    core: &Arc<Core>,
+    purpose: Purpose,
+    modules: Vec<ModuleName>,
+    command: Option<&CommandId>,
+    hand_over: Arc<Mutex<HandOver>>,
+    (requests, receiver): Requests,
+) -> ShutdownOutcome {
+    for name in &modules {
+        core.supervisor.mark_stopping(name);
+    }
+    let (progress, steps) = mpsc::unbounded_channel();
+    let watcher = tokio::spawn(pass_on(Arc::clone(core), command.cloned(), steps));
+    let host = Arc::new(LoopHost { core: Arc::clone(core), hand_over, requests, progress });
+    let begun = Shutdown::begin(purpose, modules, core.limits(), TokioClock.now());
+    let outcome = drive(host, begun, &TokioClock, receiver).await;
+    if outcome.ending == Ending::Ended || outcome.ending == Ending::StoppedInstead {
+        for module in &outcome.modules {
+            core.supervisor.end(&module.name, ModuleState::Stopped);
+        }
+    }
+    // The host is gone, so the channel is closed and the watcher ends as soon as everything is journaled.
+    if tokio::time::timeout(super::CLOSE_STEP, watcher).await.is_err() {
+        tracing::warn!("not all steps of the shutdown are in the journal");
+    }
+    outcome
+}
+
+async fn pass_on(
+    core: Arc<Core>,
+    command: Option<CommandId>,
+    mut steps: mpsc::UnboundedReceiver<Progress>,
+) {
+    while let Some(step) = steps.recv().await {
+        let module = step.module.as_ref().map(|name| name.as_str());
+        tracing::info!(stage = step.stage, module, "{}", step.text);
+        if let Some(id) = &command {
+            core.progress(id, step.stage, module, &step.text).await;
+        }
+    }
+}
+
+/// Marks the ticket as the work of a process that ended by itself, with what happened to each module.
+fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutcome) {
+    log_unclean(outcome);
+    if let Some(at) = core.closed_at.get() {
+        ticket.add_stamp(Stamp::at("closed", *at));
+    }
+    let modules = serde_json::to_value(&outcome.modules).unwrap_or(Value::Null);
+    if let Err(error) = ticket.stopped(modules, outcome.is_clean()) {
+        let file = core.paths.state(super::TICKET);
+        tracing::error!(%error, file = %file.display(), "the successor will take this shutdown for a kill");
+    }
+}
+
+fn withdraw(ticket: Option<CommittedTicket>) {
+    if let Some(ticket) = ticket
+        && let Err(error) = ticket.withdraw()
+    {
+        tracing::error!(%error, "the ticket of a restart that was called off could not be removed");
+    }
+}
+
+fn log_unclean(outcome: &ShutdownOutcome) {
+    for module in outcome.modules.iter().filter(|module| !module.notes.is_empty()) {
+        tracing::warn!(module = %module.name, notes = ?module.notes, "module did not end cleanly");
+    }
+}
+
+/// Finishes the restarts that wait behind an operator's stop: they must not be carried out after the next start.
+pub(crate) async fn overtake_waiting_restarts(core: &Core) {
+    let waiting = match core.commands.list(WAITING_LOOKED_AT).await {
+        Ok(records) => records,
+        Err(error) => {
+            tracing::error!(%error, "restarts that wait are carried out after the next start");
+            return;
+        }
+    };
+    for record in waiting {
+        let restarts =
+            matches!(record.kind, CommandType::RestartAgent | CommandType::RestartModule);
+        if restarts && record.status == Status::Pending {
+            core.finish_command(&record.id, overtaken()).await;
+        }
+    }
+}
+
+/// The end of a restart that an operator's stop overtook.
+pub(crate) fn overtaken() -> Finish {
+    Finish::failure(ErrorCode::OvertakenByStop, "the agent was stopped")
+        .with_result(json!({"outcome": "stopped_instead"}))
+}
+
+/// The end of a restart that did not take place; the agent runs on.
+pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
+    let result = json!({"outcome": "not_restarted", "reason": reason});
+    Finish::failure(error, reason).with_result(result)
+}

@@ -1,0 +1,292 @@
+//! Runs the modules: builds instances, starts them, learns of their failures, and knows the state of each.
+
+mod backoff;
+mod slot;
+mod tasks;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use module_api::{EventSink, Module, ModuleKind, ModuleName, StartContext, TaskSpawner};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use crate::spool::Spool;
+use crate::state_store::StateStore;
+use crate::wall_clock;
+
+pub use backoff::Backoff;
+pub use slot::{ModuleState, ModuleStatus};
+pub use tasks::Failure;
+
+use slot::{Running, Slot};
+use tasks::WatchedTasks;
+
+/// Why a module could not be started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartModuleError {
+    /// No such module.
+    #[error("there is no module {0}")]
+    Unknown(ModuleName),
+    /// Its section of the configuration is wrong.
+    #[error("the configuration of module {module} is wrong: {reason}")]
+    Section {
+        /// Which module.
+        module: ModuleName,
+        /// Key and message of each wrong value.
+        reason: String,
+    },
+    /// What it saved could not be read, for a reason other than its content.
+    #[error("the saved state of module {module} cannot be read: {reason}")]
+    State {
+        /// Which module.
+        module: ModuleName,
+        /// What the disk said.
+        reason: String,
+    },
+    /// Its `start` failed, panicked or took too long.
+    #[error("module {module} did not start: {reason}")]
+    Start {
+        /// Which module.
+        module: ModuleName,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Runs modules. All methods may be called from any task; none of them decides when a module is started or stopped.
+pub struct Supervisor {
+    slots: Mutex<BTreeMap<ModuleName, Slot>>,
+    spool: Arc<Spool>,
+    states: StateStore,
+    failures: mpsc::UnboundedSender<Failure>,
+    /// Changed whenever the state of a module has changed.
+    changed: watch::Sender<()>,
+}
+
+impl Supervisor {
+    /// A supervisor without modules. Failures of running modules are sent to `failures`.
+    #[must_use]
+    pub fn new(
+        spool: Arc<Spool>,
+        states: StateStore,
+        failures: mpsc::UnboundedSender<Failure>,
+    ) -> Self {
+        let changed = watch::Sender::new(());
+        Self { slots: Mutex::default(), spool, states, failures, changed }
+    }
+
+    /// Makes a module known with its section, or replaces its section; a running instance keeps the old one.
+    pub fn configure(&self, kind: Arc<dyn ModuleKind>, section: Value, enabled: bool) {
+        let name = kind.name().clone();
+        let mut slots = self.lock();
+        let slot = slots.entry(name).or_insert_with(|| Slot::new(Arc::clone(&kind)));
+        slot.section = section;
+        slot.set_enabled(enabled, wall_clock::now());
+    }
+
+    /// All modules that should run.
+    #[must_use]
+    pub fn enabled(&self) -> Vec<ModuleName> {
+        let slots = self.lock();
+        slots.iter().filter(|(_, slot)| slot.enabled).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// All modules that run now.
+    #[must_use]
+    pub fn running(&self) -> Vec<ModuleName> {
+        let slots = self.lock();
+        slots.iter().filter(|(_, slot)| slot.running.is_some()).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The state of every known module, by name.
+    #[must_use]
+    pub fn statuses(&self) -> Vec<ModuleStatus> {
+        self.lock().iter().map(|(name, slot)| slot.status(name)).collect()
+    }
+
+    /// The running instance of a module.
+    #[must_use]
+    pub fn instance(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
+        let slots = self.lock();
+        slots.get(name)?.running.as_ref().map(|running| Arc::clone(&running.module))
+    }
+
+    /// Builds a new instance and starts it. Returns once it works, or failed, or `within` is over.
+    ///
+    /// An instance that still runs is ended first as [`Supervisor::end`] does; two starts of one module follow each
+    /// other. Cancelling leaves the module not running.
+    ///
+    /// # Errors
+    /// [`StartModuleError`]; the module is then in state `failed`.
+    pub async fn start(&self, name: &ModuleName, within: Duration) -> Result<(), StartModuleError> {
+        let starting = self.lock().get(name).map(|slot| Arc::clone(&slot.starting));
+        let starting = starting.ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
+        let _one_at_a_time = starting.lock().await;
+        self.end(name, ModuleState::Stopped);
+        let (kind, section, run) = {
+            let mut slots = self.lock();
+            let slot = slots.get_mut(name).ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
+            slot.run += 1;
+            slot.set_state(ModuleState::Starting, wall_clock::now());
+            (Arc::clone(&slot.kind), slot.section.clone(), slot.run)
+        };
+        let started = self.start_instance(name, kind.as_ref(), &section, run, within).await;
+        if let Err(error) = &started {
+            self.end(name, ModuleState::Failed);
+            self.with(name, |slot| slot.last_error = Some(error.to_string()));
+        }
+        started
+    }
+
+    async fn start_instance(
+        &self,
+        name: &ModuleName,
+        kind: &dyn ModuleKind,
+        section: &Value,
+        run: u64,
+        within: Duration,
+    ) -> Result<(), StartModuleError> {
+        let module = kind.build(section).map_err(|errors| StartModuleError::Section {
+            module: name.clone(),
+            reason: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+        })?;
+        let sink = self.spool.sink(name.clone());
+        let tasks = WatchedTasks::new(name.clone(), run, self.failures.clone());
+        let context = self.context(name, Arc::clone(&sink) as _, Arc::clone(&tasks) as _).await?;
+        let running = Running { module: Arc::clone(&module), sink, tasks };
+        self.with(name, |slot| slot.running = Some(running));
+
+        // In a task of its own, so that a panic is an error and nothing else.
+        let mut start = tokio::spawn(async move { module.start(context).await });
+        let failed = |reason: String| StartModuleError::Start { module: name.clone(), reason };
+        match tokio::time::timeout(within, &mut start).await {
+            Ok(Ok(Ok(()))) => {
+                self.with(name, |slot| slot.set_state(ModuleState::Running, wall_clock::now()));
+                Ok(())
+            }
+            Ok(Ok(Err(error))) => Err(failed(error.to_string())),
+            Ok(Err(panicked)) => Err(failed(panicked.to_string())),
+            Err(_) => {
+                start.abort();
+                Err(failed(format!("it took longer than {within:?}")))
+            }
+        }
+    }
+
+    async fn context(
+        &self,
+        name: &ModuleName,
+        events: Arc<dyn EventSink>,
+        tasks: Arc<dyn TaskSpawner>,
+    ) -> Result<StartContext, StartModuleError> {
+        let unreadable = |reason: String| StartModuleError::State { module: name.clone(), reason };
+        let loaded = self.states.load(name).map_err(|error| unreadable(error.to_string()))?;
+        self.warn_about_state(name, &loaded).await;
+        let checkpoints =
+            self.spool.checkpoints(name).map_err(|error| unreadable(error.to_string()))?;
+        Ok(StartContext { state: loaded.restored, checkpoints, sensors: Vec::new(), events, tasks })
+    }
+
+    /// Ends an instance without asking it: aborts its tasks and closes its sink. Nothing happens if none runs.
+    pub fn end(&self, name: &ModuleName, state: ModuleState) {
+        self.with(name, |slot| {
+            if let Some(running) = slot.running.take() {
+                running.sink.close();
+                running.tasks.end();
+            }
+            slot.set_state(state, wall_clock::now());
+        });
+    }
+
+    /// Marks a module as being shut down, so that its failures mean nothing from now on.
+    pub fn mark_stopping(&self, name: &ModuleName) {
+        self.with(name, |slot| slot.set_state(ModuleState::Stopping, wall_clock::now()));
+    }
+
+    /// Marks a module whose shutdown was called off.
+    pub fn mark_running(&self, name: &ModuleName) {
+        self.with(name, |slot| {
+            if slot.running.is_some() {
+                slot.set_state(ModuleState::Running, wall_clock::now());
+            }
+        });
+    }
+
+    /// Takes a failure: ends the instance and says after which wait to start a new one. `None` when the failure is
+    /// of an earlier instance, or of a module that is not meant to run.
+    #[must_use]
+    pub fn failed(&self, failure: &Failure, backoff: &Backoff) -> Option<Duration> {
+        let failures = {
+            let mut slots = self.lock();
+            let slot = slots.get_mut(&failure.module)?;
+            let state_counts =
+                matches!(slot.state, ModuleState::Running | ModuleState::Starting | ModuleState::Failed);
+            if failure.run != slot.run || !slot.enabled || !state_counts {
+                return None;
+            }
+            slot.failures = backoff.count(slot.failures, slot.age(wall_clock::now()));
+            slot.last_error = Some(failure.reason.clone());
+            slot.failures
+        };
+        self.end(&failure.module, ModuleState::Failed);
+        Some(backoff.delay(failures))
+    }
+
+    /// The number of the last instance of a module, 0 before the first.
+    #[must_use]
+    pub fn run_of(&self, name: &ModuleName) -> u64 {
+        self.lock().get(name).map_or(0, |slot| slot.run)
+    }
+
+    /// Where failures that are found out elsewhere are sent to.
+    #[must_use]
+    pub fn failure_sender(&self) -> mpsc::UnboundedSender<Failure> {
+        self.failures.clone()
+    }
+
+    /// Returns once every enabled module runs; for ever if one never does. Cancel safe.
+    pub async fn until_all_run(&self) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let all_run = self.lock().values().all(|slot| !slot.enabled || slot.state == ModuleState::Running);
+            if all_run || changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Where module states are kept.
+    #[must_use]
+    pub fn states(&self) -> &StateStore {
+        &self.states
+    }
+
+    async fn warn_about_state(&self, name: &ModuleName, loaded: &crate::state_store::Loaded) {
+        let Some(text) = loaded.warning() else { return };
+        tracing::warn!(module = %name, "{text}");
+        let stored = self.spool.publish_agent_event("module_state_unreadable", &text).await;
+        if let Err(error) = stored {
+            tracing::error!(%error, "the warning about the state of module {name} is not in the spool");
+        }
+    }
+
+    fn with(&self, name: &ModuleName, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.lock().get_mut(name) {
+            change(slot);
+        }
+        self.changed.send_replace(());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ModuleName, Slot>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Supervisor").field("modules", &self.statuses()).finish_non_exhaustive()
+    }
+}
