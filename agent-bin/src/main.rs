@@ -1,2 +1,7 @@
-//! Placeholder.
-fn main() {}
+//! The binary `wazuh-agent`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    agent_bin::main_with(agent_bin::kinds())
+}

@@ -1,0 +1,93 @@
+//! The verbs that ask a running agent: what they send, how they wait, and what they print.
+
+mod command;
+mod envelope;
+mod error;
+mod follow;
+mod outcome_text;
+mod paint;
+mod record;
+mod screen;
+mod status_text;
+mod stop;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use agent_core::control::{ApiAnswer, ControlClient, command_path};
+
+use crate::args::{CommandsVerb, GlobalOptions, Question};
+use crate::exit::Exit;
+use crate::paths::{Places, Surroundings};
+use command::Order;
+use error::CliError;
+use record::Record;
+use screen::Screen;
+
+/// Asks the agent that `options` point to, prints what it says, and returns the exit code of the program.
+pub(crate) fn dispatch(options: &GlobalOptions, question: Question) -> ExitCode {
+    let around = Surroundings::read();
+    let places = Places::find(options, &around);
+    let mut screen = Screen::standard(options.json, around.no_color);
+    let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(answer(&places.socket, question, &mut screen)),
+        Err(source) => screen.report(&CliError::Runtime { source }),
+    };
+    screen.finish(exit).into()
+}
+
+/// Asks the agent behind `socket` and prints the answer or the error.
+async fn answer(socket: &Path, question: Question, screen: &mut Screen) -> Exit {
+    let client = ControlClient::new(socket);
+    match ask(&client, question, screen).await {
+        Ok(exit) => exit,
+        Err(error) => screen.report(&error),
+    }
+}
+
+async fn ask(
+    client: &ControlClient,
+    question: Question,
+    screen: &mut Screen,
+) -> Result<Exit, CliError> {
+    match question {
+        Question::Restart(args) => {
+            let order = Order::restart(&args.modules, args.force, args.following);
+            command::give(client, order, args.no_wait, screen).await
+        }
+        Question::Reload(args) => {
+            command::give(client, Order::reload(args.following), args.no_wait, screen).await
+        }
+        Question::Stop(args) => stop::stop(client, Order::stop(args.following), screen).await,
+        Question::Status => {
+            let answer = get(client, "/v1/status").await?;
+            screen.answer(&answer.body, |paint| status_text::status(&answer.body, paint));
+            Ok(Exit::Success)
+        }
+        Question::Modules => {
+            let answer = get(client, "/v1/modules").await?;
+            screen.answer(&answer.body, |paint| status_text::modules(&answer.body, paint));
+            Ok(Exit::Success)
+        }
+        Question::Commands(CommandsVerb::List { limit }) => {
+            let answer = get(client, &format!("/v1/commands?limit={limit}")).await?;
+            screen.answer(&answer.body, |paint| status_text::commands(&answer.body, paint));
+            Ok(Exit::Success)
+        }
+        Question::Commands(CommandsVerb::Show { id }) => {
+            let record = Record::new(get(client, &command_path(&id)).await?.body)?;
+            screen.answer(record.value(), |paint| outcome_text::command(&record, paint));
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// A GET whose answer is not an error.
+async fn get(client: &ControlClient, path_and_query: &str) -> Result<ApiAnswer, CliError> {
+    let answer = client.get(path_and_query).await?;
+    if answer.is_success() { Ok(answer) } else { Err(CliError::Answer(answer)) }
+}

@@ -1,0 +1,130 @@
+//! Why a question to the agent has no good answer, as a person and as a program read it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use agent_core::control::{ApiAnswer, ClientError};
+use module_api::units::format_duration;
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+
+/// Why there is no outcome.
+#[derive(Debug)]
+pub(super) enum CliError {
+    /// There was no answer.
+    Client(ClientError),
+    /// The answer is an error of the agent.
+    Answer(ApiAnswer),
+    /// The answer is JSON, but not what it should be.
+    Unexpected {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The time of `--timeout` is over.
+    NotFinished {
+        /// The command.
+        id: String,
+        /// The time given.
+        timeout: Duration,
+    },
+    /// The agent took the stop, but its process is still there.
+    NotGone {
+        /// The agent.
+        pid: i64,
+        /// The time given.
+        timeout: Duration,
+    },
+    /// This program has no runtime.
+    Runtime {
+        /// What the kernel said.
+        source: io::Error,
+    },
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(error) => f.write_str(&client_text(error)),
+            Self::Answer(answer) => f.write_str(&answer_text(answer)),
+            Self::Unexpected { what } => {
+                write!(f, "the agent's answer cannot be understood: {what}")
+            }
+            Self::NotFinished { id, timeout } => write!(
+                f,
+                "the outcome of command {id} is not known after {}; look again with `wazuh-agent commands show {id}`",
+                format_duration(*timeout)
+            ),
+            Self::NotGone { pid, timeout } => {
+                write!(
+                    f,
+                    "the agent (pid {pid}) is still there after {}",
+                    format_duration(*timeout)
+                )
+            }
+            Self::Runtime { source } => write!(f, "cannot start a runtime: {source}"),
+        }
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl CliError {
+    /// How the program ends.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Client(error) => error.into(),
+            Self::Answer(answer) => answer.into(),
+            Self::NotFinished { .. } | Self::NotGone { .. } => Exit::TimedOut,
+            Self::Unexpected { .. } | Self::Runtime { .. } => Exit::Failed,
+        }
+    }
+
+    /// What `--json` prints instead of an answer.
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "error": { "code": self.code(), "message": self.to_string() } })
+    }
+
+    fn code(&self) -> &str {
+        match self {
+            Self::Client(ClientError::NotRunning { .. }) => "not_running",
+            Self::Client(ClientError::PermissionDenied { .. }) => "permission_denied",
+            Self::Client(ClientError::Interrupted { .. }) => "interrupted",
+            Self::Client(ClientError::TimedOut)
+            | Self::NotFinished { .. }
+            | Self::NotGone { .. } => "timed_out",
+            Self::Client(ClientError::BadAnswer { .. }) | Self::Unexpected { .. } => "bad_answer",
+            Self::Answer(answer) => answer.body["error"]["code"].as_str().unwrap_or("failed"),
+            Self::Runtime { .. } => "failed",
+        }
+    }
+}
+
+fn client_text(error: &ClientError) -> String {
+    match error {
+        ClientError::NotRunning { socket, reason } => format!(
+            "no agent is running: nobody answers on {} ({reason}); start it with `systemctl start wazuh-agent` or `wazuh-agent run`",
+            socket.display()
+        ),
+        ClientError::PermissionDenied { .. } => {
+            format!(
+                "{error}; ask as root, as the agent's user, or as a member of the socket's group"
+            )
+        }
+        ClientError::Interrupted { .. } | ClientError::TimedOut | ClientError::BadAnswer { .. } => {
+            error.to_string()
+        }
+    }
+}
+
+fn answer_text(answer: &ApiAnswer) -> String {
+    match answer.body["error"]["message"].as_str() {
+        Some(message) => message.to_owned(),
+        None => format!("the agent answered with status {}", answer.status),
+    }
+}

@@ -1,0 +1,117 @@
+//! Status, modules and the list of commands, as text for people.
+
+use serde_json::Value;
+
+use super::outcome_text::{summary, target, when};
+use super::paint::{Paint, Tone, harmless, tone_of};
+use super::record::list;
+use super::table::{Cell, table};
+
+/// The answer of `GET /v1/status`.
+pub(super) fn status(body: &Value, paint: Paint) -> String {
+    let text = |field: &str| body[field].as_str().unwrap_or("").to_owned();
+    let number = |field: &str| body[field].as_u64().map_or_else(String::new, |n| n.to_string());
+    let up = body["uptime_s"].as_u64().map_or_else(String::new, |s| format!(" (up {})", uptime(s)));
+    let restarts = [text("method"), text("unit")].map(|part| harmless(&part));
+    let restarts: Vec<String> = restarts.into_iter().filter(|part| !part.is_empty()).collect();
+    let state = text("state");
+    let mut shown = format!(
+        "wazuh-agent {}: {}\n",
+        harmless(&text("version")),
+        paint.text(tone_of(&state), &harmless(&state))
+    );
+    for (name, value) in [
+        ("pid", number("pid")),
+        ("generation", number("generation")),
+        ("started", format!("{}{up}", when(&body["started_at"]))),
+        ("restarts by", restarts.join(", ")),
+        ("config", text("config")),
+        ("state", text("state_dir")),
+        ("events", counts(&body["spool"])),
+        ("last restart", summary(&body["last_restart"])),
+    ] {
+        if !value.is_empty() {
+            let name = paint.text(Tone::Faint, &format!("{name:<12}"));
+            shown.push_str(&format!("  {name}  {}\n", harmless(&value)));
+        }
+    }
+    shown.push('\n');
+    shown.push_str(&modules(body, paint));
+    shown
+}
+
+/// The `modules` of `GET /v1/modules` and `GET /v1/status`.
+pub(super) fn modules(body: &Value, paint: Paint) -> String {
+    let row = |module: &Value| {
+        let state = module["state"].as_str().unwrap_or("");
+        let enabled = module["enabled"].as_bool().unwrap_or(true);
+        // A module that is switched off is stopped by intent.
+        let state = if enabled { state.to_owned() } else { "disabled".to_owned() };
+        let tone = if enabled { tone_of(&state) } else { Tone::Faint };
+        let failures = module["failures"].as_u64().unwrap_or(0);
+        vec![
+            Cell::text(module["name"].as_str().unwrap_or("?")),
+            Cell::text(&state).tone(tone),
+            Cell::text(&when(&module["since"])),
+            Cell::number(&failures.to_string()),
+            Cell::text(module["last_error"].as_str().unwrap_or("")).tone(Tone::Bad),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = list(&body["modules"]).iter().map(row).collect();
+    if rows.is_empty() {
+        return "no modules\n".to_owned();
+    }
+    table(&["MODULE", "STATE", "SINCE", "FAILURES", "LAST ERROR"], &rows, paint)
+}
+
+/// The answer of `GET /v1/commands`.
+pub(super) fn commands(body: &Value, paint: Paint) -> String {
+    let row = |record: &Value| {
+        let text = |field: &str| record[field].as_str().unwrap_or("").to_owned();
+        let status = text("status");
+        vec![
+            Cell::text(&when(&record["accepted_at"])),
+            Cell::text(&text("id")),
+            Cell::text(&text("type")),
+            Cell::text(&target(&record["target"])),
+            Cell::text(&status).tone(tone_of(&status)),
+            Cell::text(record["result"]["outcome"].as_str().unwrap_or("")),
+            Cell::text(&text("reason")),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = list(&body["commands"]).iter().map(row).collect();
+    if rows.is_empty() {
+        return "no commands\n".to_owned();
+    }
+    let headings = ["ACCEPTED", "ID", "TYPE", "TARGET", "STATUS", "OUTCOME", "REASON"];
+    table(&headings, &rows, paint)
+}
+
+/// `9 delivered, 12 stored`: every number of an object with its name.
+fn counts(value: &Value) -> String {
+    let fields = value.as_object().into_iter().flatten();
+    let count = |(name, value): (&String, &Value)| {
+        value.as_u64().map(|number| format!("{number} {}", name.replace('_', " ")))
+    };
+    fields.filter_map(count).collect::<Vec<_>>().join(", ")
+}
+
+/// The two largest units: `5s`, `3m 5s`, `2h 3m`, `1d 2h`.
+fn uptime(seconds: u64) -> String {
+    let units = [(seconds / 86_400, "d"), (seconds / 3600 % 24, "h"), (seconds / 60 % 60, "m")];
+    let first = units.iter().position(|(count, _)| *count > 0).unwrap_or(units.len());
+    let all = units.into_iter().chain([(seconds % 60, "s")]);
+    let shown = all.skip(first).take(2).map(|(count, unit)| format!("{count}{unit}"));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_uptime_has_its_two_largest_units() {
+        let shown = [0, 59, 185, 3600, 93_784].map(uptime);
+        assert_eq!(shown, ["0s", "59s", "3m 5s", "1h 0m", "1d 2h"]);
+    }
+}

@@ -1,0 +1,130 @@
+//! What people see, as whole texts.
+
+use serde_json::{Value, json};
+
+use crate::cli::paint::Paint;
+use crate::cli::record::Record;
+use crate::cli::{outcome_text, status_text};
+
+const PLAIN: Paint = Paint { on: false };
+
+fn modules() -> Value {
+    json!([
+        { "name": "logcollector", "state": "running", "enabled": true, "run": 1, "failures": 0,
+          "since": "2026-03-01T10:00:00.25Z", "last_error": null },
+        { "name": "fim", "state": "failed", "enabled": true, "run": 4, "failures": 12,
+          "since": "2026-03-01T10:05:00Z", "last_error": "no permission to read /etc/shadow" },
+        { "name": "sca", "state": "stopped", "enabled": false, "since": "2026-03-01T10:00:00Z" },
+    ])
+}
+
+#[test]
+fn the_status_of_an_agent() {
+    let status = json!({
+        "version": "0.1.0", "pid": 4711, "generation": 3, "method": "systemd",
+        "unit": "wazuh-agent.service", "started_at": "2026-03-01T10:00:00.123Z", "uptime_s": 3725,
+        "state": "running", "config": "/etc/wazuh-agent/wazuh-agent.yml",
+        "state_dir": "/var/lib/wazuh-agent", "modules": modules(),
+        "last_restart": { "outcome": "restarted_forced", "method": "helper", "downtime_ms": 30012.5 },
+        "spool": { "stored": 12, "delivered": 9 },
+    });
+    let expected = "\
+wazuh-agent 0.1.0: running
+  pid           4711
+  generation    3
+  started       2026-03-01 10:00:00Z (up 1h 2m)
+  restarts by   systemd, wazuh-agent.service
+  config        /etc/wazuh-agent/wazuh-agent.yml
+  state         /var/lib/wazuh-agent
+  events        9 delivered, 12 stored
+  last restart  restarted forced by helper, down for 30012.5 ms
+
+MODULE        STATE     SINCE                 FAILURES  LAST ERROR
+logcollector  running   2026-03-01 10:00:00Z         0
+fim           failed    2026-03-01 10:05:00Z        12  no permission to read /etc/shadow
+sca           disabled  2026-03-01 10:00:00Z         0
+";
+    assert_eq!(status_text::status(&status, PLAIN), expected);
+}
+
+#[test]
+fn an_answer_without_any_known_field_is_still_a_text() {
+    assert_eq!(status_text::status(&json!({}), PLAIN), "wazuh-agent : \n\nno modules\n");
+    let record =
+        Record::new(json!({ "status": "success", "result": { "modules": 5, "timeline": [{}] } }));
+    assert_eq!(outcome_text::outcome(&record.unwrap(), PLAIN), "success\n");
+}
+
+#[test]
+fn the_list_of_commands() {
+    let commands = json!({ "commands": [
+        { "id": "0198-b", "type": "restart-module", "target": ["fim", "sca"], "status": "in_progress",
+          "accepted_at": "2026-03-01T10:00:00Z", "reason": "new rules", "result": null },
+        { "id": "0198-a", "type": "restart-agent", "target": "all", "status": "success",
+          "accepted_at": "2026-02-28T23:59:59.9Z", "reason": null, "result": { "outcome": "restarted" } },
+    ]});
+    let expected = "\
+ACCEPTED              ID      TYPE            TARGET    STATUS       OUTCOME    REASON
+2026-03-01 10:00:00Z  0198-b  restart-module  fim, sca  in_progress             new rules
+2026-02-28 23:59:59Z  0198-a  restart-agent   all       success      restarted
+";
+    assert_eq!(status_text::commands(&commands, PLAIN), expected);
+}
+
+fn command() -> Record {
+    let record = json!({
+        "id": "0198-a", "type": "restart-agent", "target": "all", "force": true, "status": "success",
+        "error": 0, "reason": "evil\u{1b}[2J", "attempts": 2,
+        "requester": { "uid": 0, "gid": 0, "pid": 42, "executable": "/usr/bin/wazuh-agent" },
+        "origin": { "moduleName": "cli", "serverName": "" },
+        "accepted_at": "2026-03-01T10:00:00Z", "finished_at": "2026-03-01T10:00:31.5Z",
+        "history": [
+            { "seq": 1, "at": "2026-03-01T10:00:00Z", "stage": "accepted", "module": null, "text": "" },
+            { "seq": 2, "at": "2026-03-01T10:00:31.5Z", "stage": "finished", "text": "done" },
+        ],
+        "result": {
+            "outcome": "restarted_forced", "method": "exec", "downtime_ms": 1,
+            "modules": [
+                { "name": "fim", "ready_ms": 5000, "save_ms": 10000, "stop_ms": 10000,
+                  "notes": ["not ready in time", "abandoned"] },
+            ],
+        },
+    });
+    Record::new(record).unwrap()
+}
+
+#[test]
+fn a_command_with_its_history() {
+    let expected = "\
+command     0198-a
+type        restart-agent
+target      all
+reason      evil\\u{1b}[2J
+requester   uid 0, pid 42, /usr/bin/wazuh-agent
+origin      cli
+accepted    2026-03-01 10:00:00Z
+finished    2026-03-01 10:00:31Z
+forced      yes
+attempts    2
+
+   +0.000 s  accepted
+  +31.500 s  finished    done
+
+success: restarted forced by exec, down for 1 ms
+
+MODULE    READY      SAVE      STOP  NOTES
+fim     5000 ms  10000 ms  10000 ms  not ready in time; abandoned
+";
+    assert_eq!(outcome_text::command(&command(), PLAIN), expected);
+}
+
+#[test]
+fn colours_change_nothing_but_colours() {
+    let coloured = outcome_text::command(&command(), Paint { on: true });
+    assert!(coloured.contains("\u{1b}[32msuccess\u{1b}[0m: restarted forced"), "{coloured}");
+    let mut plain = coloured;
+    for code in ["32", "33", "31", "2", "0"] {
+        plain = plain.replace(&format!("\u{1b}[{code}m"), "");
+    }
+    assert_eq!(plain, outcome_text::command(&command(), PLAIN));
+}
