@@ -21,7 +21,10 @@ pub(super) async fn restart(unit: &OwnUnit) -> Result<oneshot::Receiver<String>,
         }
     };
     // The counter of starts covers starts by hand too. Used up, it would make systemd stop the unit and leave it so.
-    unit.call("ResetFailedUnit", &unit.id).await?;
+    // Whoever may restart but not reset has that risk only after several starts within seconds.
+    if let Err(error) = unit.call("ResetFailedUnit", &unit.id).await {
+        tracing::warn!(%error, "cannot reset the counter of starts");
+    }
     let reply = unit.call("RestartUnit", &(&unit.id, "replace")).await?;
     let job: OwnedObjectPath = reply
         .body()

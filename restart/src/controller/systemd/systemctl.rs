@@ -24,18 +24,25 @@ pub(super) async fn restart(unit: Option<&OwnUnit>) -> Result<(), String> {
             unit_of_cgroup(&text).ok_or("the control group names no service")?
         }
     };
-    tokio::task::spawn_blocking(move || run(&id, of_user))
-        .await
-        .map_err(|error| error.to_string())?
+    let both = move || {
+        // As over D-Bus: a start limit used up would stop the unit and leave it so.
+        if let Err(error) = run("reset-failed", &id, of_user) {
+            tracing::warn!(%error, "cannot reset the counter of starts");
+        }
+        run("restart", &id, of_user)
+    };
+    tokio::task::spawn_blocking(both).await.map_err(|error| error.to_string())?
 }
 
 #[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
-fn run(id: &str, of_user: bool) -> Result<(), String> {
+fn run(verb: &str, id: &str, of_user: bool) -> Result<(), String> {
     let mut command = Command::new("systemctl");
     if of_user {
         command.arg("--user");
     }
-    command.args(["--no-block", "--no-ask-password", "restart", "--", id]);
+    command.args(["--no-block", "--no-ask-password", verb, "--", id]);
+    // It would report to our manager in our name.
+    command.env_remove("NOTIFY_SOCKET");
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("cannot start systemctl: {error}"))?;
     let in_time = wait(&child);
