@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use module_api::{Module, ModuleName, SavedState};
 use restart::{
-    CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp, TicketDraft,
+    CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp, TicketDraft,
     boottime,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
@@ -24,6 +24,8 @@ pub(crate) struct HandOver {
     pub(crate) ticket: Option<CommittedTicket>,
     /// How this process makes way.
     pub(crate) way: Option<Way>,
+    /// Takes the request back, where that is possible.
+    pub(crate) call_off: Option<CallOff>,
     /// When the order came, for what is left of the whole budget.
     pub(crate) ordered_at: Duration,
 }
@@ -116,7 +118,8 @@ async fn ask(
     let requested = core.controller.request(&mut ticket, fds, remaining).await;
     hand_over.ticket = Some(ticket);
     let (way, event) = match requested {
-        Ok(Requested::SigtermWillCome { fate, .. }) => {
+        Ok(Requested::SigtermWillCome { fate, call_off }) => {
+            hand_over.call_off = call_off;
             tokio::spawn(async move {
                 if let Ok(reason) = fate.await {
                     // The loop may have ended by then; then nobody needs to know.

@@ -102,12 +102,12 @@ async fn conclude(
             Ended::Leave { way: hand_over.way.unwrap_or(Way::End), stop_command: None }
         }
         Ending::StoppedInstead => {
-            withdraw(hand_over.ticket);
+            withdraw(hand_over);
             core.finish_command(&record.id, overtaken()).await;
             Ended::Leave { way: Way::End, stop_command: None }
         }
         Ending::CalledOff(reason) => {
-            withdraw(hand_over.ticket);
+            withdraw(hand_over);
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }
@@ -185,8 +185,14 @@ fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutc
     }
 }
 
-fn withdraw(ticket: Option<CommittedTicket>) {
-    if let Some(ticket) = ticket
+/// Takes back what was asked of the controller, and the ticket.
+fn withdraw(hand_over: HandOver) {
+    if let Some(call_off) = hand_over.call_off
+        && let Err(error) = call_off.call_off()
+    {
+        tracing::warn!(%error, "the restart could not be called off at the controller");
+    }
+    if let Some(ticket) = hand_over.ticket
         && let Err(error) = ticket.withdraw()
     {
         tracing::error!(%error, "the ticket of a restart that was called off could not be removed");
