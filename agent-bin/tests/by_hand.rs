@@ -240,6 +240,28 @@ fn a_reload_restarts_only_what_changed() {
 }
 
 #[test]
+fn sighup_reloads_what_changed() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  ready: [ok]\n");
+    agent.start();
+    agent.configure("scripted:\n  ready: [ok, ok]\n");
+    let process = pidfd_open(Pid::from_raw(agent.pid()).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::HUP).unwrap();
+    agent.until("the module runs again", |agent| {
+        let modules = agent.status().unwrap()["modules"].clone();
+        modules.as_array().unwrap().iter().any(|m| m["run"] == 2 && m["state"] == "running")
+    });
+}
+
+#[test]
+fn sigterm_ends_the_agent_with_status_zero() {
+    let mut agent = TestAgent::new(binary(), "");
+    agent.start();
+    let process = pidfd_open(Pid::from_raw(agent.pid()).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::TERM).unwrap();
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_second_agent_on_the_same_folder_is_refused_with_the_pid_of_the_first() {
     let mut agent = TestAgent::new(binary(), "");
     agent.start();

@@ -13,7 +13,8 @@
 //! The agent knows modules through [`Module`] and [`ModuleKind`] only.
 //!
 //! With the feature `scripted` the crate offers `ScriptedModule`, a module whose answers and delays are written
-//! down beforehand, so that others can test against slow, hanging, failing and lying modules.
+//! down beforehand, so that others can test against slow, hanging, failing and lying modules. The feature `mock` offers
+//! `MockModule`, made by mockall.
 
 mod context;
 mod error;
@@ -34,6 +35,8 @@ pub use error::ModuleError;
 pub use event::{Batch, Checkpoint, Event, EventId, EventSink, PublishError};
 pub use kind::{ModuleKind, SectionError, parse_section};
 pub use module::Module;
+#[cfg(feature = "mock")]
+pub use module::MockModule;
 pub use name::{InvalidModuleName, ModuleName};
 pub use readiness::Readiness;
 pub use state::{Restored, SavedState, SensorFd};

@@ -13,7 +13,9 @@ use crate::{ModuleError, ModuleName, Readiness, SavedState, StartContext};
 /// What the module owes: every method may be **dropped at any await** when its budget is used up, which must leave the
 /// module able to answer the next call. A method may be called again after it failed. A method that hangs costs its
 /// budget and nothing else; a method that panics counts as failed.
+// async_trait has to come first: below automock a mock could not hang.
 #[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Module: Send + Sync {
     /// The name under which the module is configured; always the same.
     fn name(&self) -> &ModuleName;
@@ -58,4 +60,24 @@ pub trait Module: Send + Sync {
     /// # Errors
     /// What could not be ended.
     async fn stop(&self) -> Result<(), ModuleError>;
+}
+
+#[cfg(all(test, feature = "mock"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mock_can_hang_and_is_given_up_by_a_timeout() {
+        let mut module = MockModule::new();
+        module.expect_stop().returning(|| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(3_600)).await;
+                Ok(())
+            })
+        });
+        let given_up = tokio::time::timeout(Duration::from_secs(5), module.stop()).await;
+        assert!(given_up.is_err());
+    }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use module_api::{Batch, Event, EventSink, PublishError};
+use serde_json::Value;
 use tokio::sync::watch;
 
 /// How the spool answers.
@@ -155,6 +156,14 @@ impl Stored {
     /// What the lines say, as text.
     pub(crate) fn texts(&self) -> Vec<String> {
         self.lines().iter().map(|event| text(event)).collect()
+    }
+
+    /// The files that have a position.
+    pub(crate) fn inodes(&self) -> Vec<String> {
+        let positions = self.checkpoints.iter().filter(|(key, _)| key.starts_with("file:"));
+        positions
+            .map(|(_, value)| serde_json::from_slice::<Value>(value).unwrap()["inode"].to_string())
+            .collect()
     }
 
     pub(crate) fn warnings(&self) -> Vec<String> {

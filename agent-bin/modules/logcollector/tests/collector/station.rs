@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::spool::{Spool, within_patience};
+use crate::spool::{Spool, Stored, within_patience};
 
 /// Starts tasks on the test's runtime and keeps their handles.
 #[derive(Default)]
@@ -157,32 +157,20 @@ impl Station {
     /// Waits until the collector knows the file under this name and has stored that it does.
     pub(crate) async fn expect_known(&self, name: &str) {
         let inode = self.inode(name);
-        self.spool
-            .until(&format!("a position of {name}"), |stored| {
-                stored.checkpoints.values().any(|value| {
-                    let value: Value = serde_json::from_slice(value).unwrap();
-                    value.get("inode").is_some_and(|found| found.to_string() == inode)
-                })
-            })
-            .await;
+        let known = |stored: &Stored| stored.inodes().contains(&inode);
+        self.spool.until(&format!("a position of {name}"), known).await;
     }
 
     /// Waits until it is stored which patterns are watched.
     pub(crate) async fn expect_known_patterns(&self) {
-        let known = |stored: &crate::spool::Stored| stored.checkpoints.contains_key("patterns");
+        let known = |stored: &Stored| stored.checkpoints.contains_key("patterns");
         self.spool.until("the patterns", known).await;
     }
 
     /// Waits until a file is forgotten.
     pub(crate) async fn expect_forgotten(&self, inode: &str) {
-        self.spool
-            .until(&format!("no position of inode {inode}"), |stored| {
-                stored.checkpoints.values().all(|value| {
-                    let value: Value = serde_json::from_slice(value).unwrap();
-                    value.get("inode").is_none_or(|found| found.to_string() != inode)
-                })
-            })
-            .await;
+        let forgotten = |stored: &Stored| !stored.inodes().iter().any(|known| known == inode);
+        self.spool.until(&format!("no position of inode {inode}"), forgotten).await;
     }
 
     /// Nothing was published twice.
