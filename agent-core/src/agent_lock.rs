@@ -34,7 +34,7 @@ pub enum LockError {
 /// Holds the lock until it is dropped or the process ends. The file stays: removing it would let two agents hold
 /// locks on two files of one name.
 #[derive(Debug)]
-pub struct AgentLock {
+pub(crate) struct AgentLock {
     _file: File,
 }
 
@@ -43,7 +43,7 @@ impl AgentLock {
     ///
     /// # Errors
     /// [`LockError::Held`] names the holder's pid.
-    pub fn acquire(path: &Path, pid: i32, patience: Duration) -> Result<Self, LockError> {
+    pub(crate) fn acquire(path: &Path, pid: i32, patience: Duration) -> Result<Self, LockError> {
         let io = |source| LockError::Io { path: path.to_owned(), source };
         let mut file = OpenOptions::new()
             .read(true)

@@ -18,5 +18,7 @@ mod wall_clock;
 pub use agent::{Exit, Paths, RunError, Setup, run};
 pub use agent_lock::LockError;
 pub use file_output::{FileOutput, FileOutputConfig, FileOutputError};
-pub use spool::{SinkHandle, Spool, SpoolError, SpoolLimits};
-pub use supervisor::{ModuleState, ModuleStatus};
+pub use spool::{
+    OpenedSpool, SetAside, SinkHandle, Spool, SpoolError, SpoolLimits, SpoolStats, StoredEvent, WallClock,
+};
+pub use state_store::{Fallback, Loaded, StateStore, StateStoreError};

@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 
 /// The file `run.json`. Internal format, version 1.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunRecord {
+pub(crate) struct RunRecord {
     /// The format's version.
-    pub format: u32,
+    pub(crate) format: u32,
     /// Counts the processes that worked on this state folder, from 1.
-    pub generation: u64,
+    pub(crate) generation: u64,
     /// Which process.
-    pub identity: ProcessIdentity,
+    pub(crate) identity: ProcessIdentity,
     /// When it started.
-    pub started_at: Timestamp,
+    pub(crate) started_at: Timestamp,
     /// How it ended; `None` while it runs, and for ever if it was killed.
-    pub ended: Option<HowEnded>,
+    pub(crate) ended: Option<HowEnded>,
 }
 
 /// How a process said that it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HowEnded {
+pub(crate) enum HowEnded {
     /// Stopped on request.
     Stopped,
     /// It made way for its successor.
@@ -34,12 +34,12 @@ pub enum HowEnded {
 
 impl RunRecord {
     /// The format that this version writes.
-    pub const FORMAT: u32 = 1;
+    pub(crate) const FORMAT: u32 = 1;
 
     /// Reads the record of the process before. A record that cannot be understood counts as none, with the reason, since
     /// it only serves to count and to report.
     #[must_use]
-    pub fn load(path: &Path) -> (Option<Self>, Option<String>) {
+    pub(crate) fn load(path: &Path) -> (Option<Self>, Option<String>) {
         let bytes = match std::fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
@@ -55,7 +55,7 @@ impl RunRecord {
     ///
     /// # Errors
     /// Names the file and the step.
-    pub fn store(&self, path: &Path) -> Result<(), ReplaceFileError> {
+    pub(crate) fn store(&self, path: &Path) -> Result<(), ReplaceFileError> {
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
         replace_file(path, &text, 0o600)
     }

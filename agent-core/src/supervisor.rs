@@ -16,16 +16,16 @@ use crate::spool::Spool;
 use crate::state_store::StateStore;
 use crate::wall_clock;
 
-pub use backoff::Backoff;
-pub use slot::{ModuleState, ModuleStatus};
-pub use tasks::Failure;
+pub(crate) use backoff::Backoff;
+pub(crate) use slot::{ModuleState, ModuleStatus};
+pub(crate) use tasks::Failure;
 
 use slot::{Running, Slot};
 use tasks::WatchedTasks;
 
 /// Why a module could not be started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum StartModuleError {
+pub(crate) enum StartModuleError {
     /// No such module.
     #[error("there is no module {0}")]
     Unknown(ModuleName),
@@ -56,7 +56,7 @@ pub enum StartModuleError {
 }
 
 /// Runs modules. All methods may be called from any task; none of them decides when a module is started or stopped.
-pub struct Supervisor {
+pub(crate) struct Supervisor {
     slots: Mutex<BTreeMap<ModuleName, Slot>>,
     spool: Arc<Spool>,
     states: StateStore,
@@ -68,7 +68,7 @@ pub struct Supervisor {
 impl Supervisor {
     /// A supervisor without modules. Failures of running modules are sent to `failures`.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         spool: Arc<Spool>,
         states: StateStore,
         failures: mpsc::UnboundedSender<Failure>,
@@ -78,7 +78,7 @@ impl Supervisor {
     }
 
     /// Makes a module known with its section, or replaces its section; a running instance keeps the old one.
-    pub fn configure(&self, kind: Arc<dyn ModuleKind>, section: Value, enabled: bool) {
+    pub(crate) fn configure(&self, kind: Arc<dyn ModuleKind>, section: Value, enabled: bool) {
         let name = kind.name().clone();
         let mut slots = self.lock();
         let slot = slots.entry(name).or_insert_with(|| Slot::new(Arc::clone(&kind)));
@@ -88,27 +88,27 @@ impl Supervisor {
 
     /// All modules that should run.
     #[must_use]
-    pub fn enabled(&self) -> Vec<ModuleName> {
+    pub(crate) fn enabled(&self) -> Vec<ModuleName> {
         let slots = self.lock();
         slots.iter().filter(|(_, slot)| slot.enabled).map(|(name, _)| name.clone()).collect()
     }
 
     /// All modules that run now.
     #[must_use]
-    pub fn running(&self) -> Vec<ModuleName> {
+    pub(crate) fn running(&self) -> Vec<ModuleName> {
         let slots = self.lock();
         slots.iter().filter(|(_, slot)| slot.running.is_some()).map(|(name, _)| name.clone()).collect()
     }
 
     /// The state of every known module, by name.
     #[must_use]
-    pub fn statuses(&self) -> Vec<ModuleStatus> {
+    pub(crate) fn statuses(&self) -> Vec<ModuleStatus> {
         self.lock().iter().map(|(name, slot)| slot.status(name)).collect()
     }
 
     /// The running instance of a module.
     #[must_use]
-    pub fn instance(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
+    pub(crate) fn instance(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
         let slots = self.lock();
         slots.get(name)?.running.as_ref().map(|running| Arc::clone(&running.module))
     }
@@ -120,7 +120,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`StartModuleError`]; the module is then in state `failed`.
-    pub async fn start(&self, name: &ModuleName, within: Duration) -> Result<(), StartModuleError> {
+    pub(crate) async fn start(&self, name: &ModuleName, within: Duration) -> Result<(), StartModuleError> {
         let starting = self.lock().get(name).map(|slot| Arc::clone(&slot.starting));
         let starting = starting.ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
         let _one_at_a_time = starting.lock().await;
@@ -190,7 +190,7 @@ impl Supervisor {
     }
 
     /// Ends an instance without asking it: aborts its tasks and closes its sink. Nothing happens if none runs.
-    pub fn end(&self, name: &ModuleName, state: ModuleState) {
+    pub(crate) fn end(&self, name: &ModuleName, state: ModuleState) {
         self.with(name, |slot| {
             if let Some(running) = slot.running.take() {
                 running.sink.close();
@@ -201,12 +201,12 @@ impl Supervisor {
     }
 
     /// Marks a module as being shut down, so that its failures mean nothing from now on.
-    pub fn mark_stopping(&self, name: &ModuleName) {
+    pub(crate) fn mark_stopping(&self, name: &ModuleName) {
         self.with(name, |slot| slot.set_state(ModuleState::Stopping, wall_clock::now()));
     }
 
     /// Marks a module whose shutdown was called off.
-    pub fn mark_running(&self, name: &ModuleName) {
+    pub(crate) fn mark_running(&self, name: &ModuleName) {
         self.with(name, |slot| {
             if slot.running.is_some() {
                 slot.set_state(ModuleState::Running, wall_clock::now());
@@ -217,7 +217,7 @@ impl Supervisor {
     /// Takes a failure: ends the instance and says after which wait to start a new one. `None` when the failure is
     /// of an earlier instance, or of a module that is not meant to run.
     #[must_use]
-    pub fn failed(&self, failure: &Failure, backoff: &Backoff) -> Option<Duration> {
+    pub(crate) fn failed(&self, failure: &Failure, backoff: &Backoff) -> Option<Duration> {
         let failures = {
             let mut slots = self.lock();
             let slot = slots.get_mut(&failure.module)?;
@@ -236,18 +236,18 @@ impl Supervisor {
 
     /// The number of the last instance of a module, 0 before the first.
     #[must_use]
-    pub fn run_of(&self, name: &ModuleName) -> u64 {
+    pub(crate) fn run_of(&self, name: &ModuleName) -> u64 {
         self.lock().get(name).map_or(0, |slot| slot.run)
     }
 
     /// Where failures that are found out elsewhere are sent to.
     #[must_use]
-    pub fn failure_sender(&self) -> mpsc::UnboundedSender<Failure> {
+    pub(crate) fn failure_sender(&self) -> mpsc::UnboundedSender<Failure> {
         self.failures.clone()
     }
 
     /// Returns once every enabled module runs; for ever if one never does. Cancel safe.
-    pub async fn until_all_run(&self) {
+    pub(crate) async fn until_all_run(&self) {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
@@ -260,7 +260,7 @@ impl Supervisor {
 
     /// Where module states are kept.
     #[must_use]
-    pub fn states(&self) -> &StateStore {
+    pub(crate) fn states(&self) -> &StateStore {
         &self.states
     }
 

@@ -31,7 +31,7 @@ impl ControlHandler for Api {
             }
             ApiRequest::ListCommands { limit } => match self.core.commands.list(limit).await {
                 Ok(records) => ApiAnswer { status: 200, body: json!({"commands": records}) },
-                Err(error) => ApiAnswer::error(ErrorKind::Storage, &error.to_string()),
+                Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
             },
             ApiRequest::ShowCommand { id, after, wait } => self.show(&id, after, wait).await,
             ApiRequest::SubmitCommand { body } => self.submit(peer, &body).await,
@@ -41,7 +41,7 @@ impl ControlHandler for Api {
 
 impl Api {
     async fn show(&self, id: &str, after: Option<u64>, wait: std::time::Duration) -> ApiAnswer {
-        let unknown = || ApiAnswer::error(ErrorKind::NotFound, &format!("there is no command {id}"));
+        let unknown = || ApiAnswer::error(ErrorKind::NotFound, format!("there is no command {id}"));
         let Ok(id) = CommandId::new(id) else { return unknown() };
         if let Some(after) = after {
             // Whether it changed in time or not, the record as it is then is the answer.
@@ -50,7 +50,7 @@ impl Api {
         match self.core.commands.show(&id).await {
             Ok(Some(record)) => ApiAnswer { status: 200, body: json!(record) },
             Ok(None) => unknown(),
-            Err(error) => ApiAnswer::error(ErrorKind::Storage, &error.to_string()),
+            Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
         }
     }
 
@@ -60,7 +60,7 @@ impl Api {
             Ok(envelope) => envelope,
             Err(error) => {
                 audit_refused(None, Some(&peer), &error.to_string());
-                return ApiAnswer::error(ErrorKind::BadRequest, &error.to_string());
+                return ApiAnswer::error(ErrorKind::BadRequest, error);
             }
         };
         match self.core.commands.accept(envelope, Some(peer)).await {
@@ -82,9 +82,9 @@ impl Api {
             }
             Ok(Acceptance::Known(record)) => ApiAnswer { status: 200, body: record.to_envelope() },
             Err(error @ AcceptError::Conflict { .. }) => {
-                ApiAnswer::error(ErrorKind::Conflict, &error.to_string())
+                ApiAnswer::error(ErrorKind::Conflict, error)
             }
-            Err(error) => ApiAnswer::error(ErrorKind::Storage, &error.to_string()),
+            Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
         }
     }
 }

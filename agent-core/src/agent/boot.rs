@@ -32,6 +32,7 @@ use crate::wall_clock;
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the binary gives to an agent.
+#[expect(missing_debug_implementations, reason = "kinds of modules are trait objects without one")]
 pub struct Setup {
     /// What systemd or a predecessor said in the environment, captured first thing in `main`.
     pub environment: StartEnvironment,

@@ -4,26 +4,26 @@ use std::time::Duration;
 
 /// How long to wait before a module that failed is started again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// The wait after the first failure.
-    pub initial: Duration,
+    pub(crate) initial: Duration,
     /// No wait is longer than this.
-    pub max: Duration,
+    pub(crate) max: Duration,
     /// A module that ran this long without failing starts over with `initial`.
-    pub reset: Duration,
+    pub(crate) reset: Duration,
 }
 
 impl Backoff {
     /// The wait after `failures` failures in a row (1 and up): it doubles each time.
     #[must_use]
-    pub fn delay(&self, failures: u32) -> Duration {
+    pub(crate) fn delay(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.initial.saturating_mul(1 << doublings).min(self.max)
     }
 
     /// The number of failures in a row after one more, when the module ran for `ran` before it.
     #[must_use]
-    pub fn count(&self, failures: u32, ran: Duration) -> u32 {
+    pub(crate) fn count(&self, failures: u32, ran: Duration) -> u32 {
         if ran >= self.reset { 1 } else { failures.saturating_add(1) }
     }
 }

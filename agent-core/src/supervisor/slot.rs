@@ -14,7 +14,7 @@ use crate::spool::SinkHandle;
 /// Where a module is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ModuleState {
+pub(crate) enum ModuleState {
     /// Switched off in the configuration.
     Disabled,
     /// Not started, or stopped on request.
@@ -31,21 +31,21 @@ pub enum ModuleState {
 
 /// The state of a module, for people and programs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModuleStatus {
+pub(crate) struct ModuleStatus {
     /// The module's name.
-    pub name: ModuleName,
+    pub(crate) name: ModuleName,
     /// Where it is in its life.
-    pub state: ModuleState,
+    pub(crate) state: ModuleState,
     /// Whether the configuration wants it to run.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// Since when it is in this state.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// How many instances were started in this process.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Failures in a row.
-    pub failures: u32,
+    pub(crate) failures: u32,
     /// Why it failed last.
-    pub last_error: Option<String>,
+    pub(crate) last_error: Option<String>,
 }
 
 /// One module and its instance.

@@ -8,13 +8,13 @@ use tokio::task::AbortHandle;
 
 /// A module whose background task ended with an error or a panic.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Which module.
-    pub module: ModuleName,
+    pub(crate) module: ModuleName,
     /// Which of its instances, counted from 1; a failure of an earlier instance means nothing any more.
-    pub run: u64,
+    pub(crate) run: u64,
     /// Which task, and why.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 /// The tasks of one instance.
