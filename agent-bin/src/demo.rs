@@ -44,7 +44,11 @@ pub(crate) fn run(args: &DemoArgs) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the demonstration speaks to a person")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the demonstration speaks to a person"
+)]
 fn failed(json: bool, error: &anyhow::Error) -> ExitCode {
     if json {
         println!("{}", json!({"error": {"code": "demo_failed", "message": format!("{error:#}")}}));
@@ -161,7 +165,8 @@ async fn count_all(stage: &Stage, written: u64, live: Live) -> Result<Tally> {
             live.clear();
             return Tally::count(stage.events(), written);
         }
-        waited = if delivered > before { Duration::ZERO } else { waited + Duration::from_millis(50) };
+        waited =
+            if delivered > before { Duration::ZERO } else { waited + Duration::from_millis(50) };
         before = delivered;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn user() -> Surroundings {
-        Surroundings { home: Some("/home/u".into()), ..Surroundings::default() }
+        Surroundings { home: Some("/users/u".into()), ..Surroundings::default() }
     }
 
     #[test]
@@ -175,10 +175,10 @@ mod tests {
         assert_eq!(
             places(&GlobalOptions::default(), &user()),
             [
-                "/home/u/.config/wazuh-agent/wazuh-agent.yml",
-                "/home/u/.local/state/wazuh-agent",
-                "/home/u/.local/state/wazuh-agent/run",
-                "/home/u/.local/state/wazuh-agent/run/control.sock"
+                "/users/u/.config/wazuh-agent/wazuh-agent.yml",
+                "/users/u/.local/state/wazuh-agent",
+                "/users/u/.local/state/wazuh-agent/run",
+                "/users/u/.local/state/wazuh-agent/run/control.sock"
             ]
         );
     }

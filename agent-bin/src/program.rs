@@ -34,8 +34,9 @@ pub fn main_with(kinds: Vec<Arc<dyn ModuleKind>>) -> ExitCode {
         Verb::CheckConfig => start::check_config(&places(), &kinds, args.global.json),
         Verb::Demo(options) => demo::run(&options),
         Verb::Ask(question) => cli::dispatch(&args.global, question),
-        Verb::RestartHelper => {
-            start::complain(Exit::Usage, "restart-helper is started by the agent itself and takes no options")
-        }
+        Verb::RestartHelper => start::complain(
+            Exit::Usage,
+            "restart-helper is started by the agent itself and takes no options",
+        ),
     }
 }

@@ -102,4 +102,3 @@ pub(crate) fn complain(code: Code, message: &str) -> ExitCode {
     eprintln!("wazuh-agent: {message}");
     code.into()
 }
-

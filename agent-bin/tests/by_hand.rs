@@ -1,6 +1,13 @@
 //! An agent run by hand: restarted by its helper, with the same arguments, environment and folder.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, clippy::print_stderr, missing_docs, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test"
+)]
 
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
@@ -28,7 +35,10 @@ fn a_restart_by_hand_is_confirmed_with_another_pid_and_the_next_generation() {
     assert_eq!(result["old"]["pid"], old);
     assert_eq!(result["new"]["pid"], agent.pid());
     assert_ne!(agent.pid(), old);
-    assert_eq!((&result["old"]["generation"], &result["new"]["generation"]), (&1.into(), &2.into()));
+    assert_eq!(
+        (&result["old"]["generation"], &result["new"]["generation"]),
+        (&1.into(), &2.into())
+    );
     assert_eq!(record["reason"], "new certificate");
     assert_eq!(record["requester"]["uid"], rustix::process::getuid().as_raw());
 }
@@ -130,7 +140,8 @@ fn a_hung_stop_is_abandoned_and_the_outcome_says_forced() {
     assert!(ordered.elapsed() < Duration::from_secs(31), "{record:#}");
     assert_eq!(code, Some(0), "{record:#}");
     assert_eq!(record["result"]["outcome"], "restarted_forced", "{record:#}");
-    let scripted = record["result"]["modules"].as_array().unwrap().iter().find(|m| m["name"] == "scripted");
+    let scripted =
+        record["result"]["modules"].as_array().unwrap().iter().find(|m| m["name"] == "scripted");
     assert_eq!(scripted.unwrap()["ended"], "abandoned");
     assert!(agent.log().contains("abandoned"), "{}", agent.log());
 }
@@ -179,7 +190,8 @@ fn an_unknown_module_is_refused_and_the_known_ones_are_listed() {
     agent.start();
     let (code, record) = agent.json(&["restart", "--module", "fimm"]);
     assert_eq!(code, Some(4), "{record:#}");
-    let text = record["history"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned();
+    let text =
+        record["history"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned();
     assert_eq!(text, "no enabled module fimm; the enabled modules are: logcollector");
 }
 
@@ -191,10 +203,15 @@ fn a_module_that_fails_is_started_again() {
     );
     agent.start();
     agent.until("the module ran three times", |agent| {
-        agent.status().unwrap()["modules"].as_array().unwrap().iter().any(|m| m["run"].as_u64() >= Some(3))
+        agent.status().unwrap()["modules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|m| m["run"].as_u64() >= Some(3))
     });
     let modules = agent.json(&["modules"]).1;
-    let errors = modules["modules"].as_array().unwrap().iter().filter_map(|m| m["last_error"].as_str());
+    let errors =
+        modules["modules"].as_array().unwrap().iter().filter_map(|m| m["last_error"].as_str());
     assert!(errors.into_iter().any(|error| error.contains("fails as scripted")), "{modules:#}");
 }
 
@@ -302,7 +319,11 @@ fn damaged_files_are_set_aside_and_reported_and_the_agent_starts() {
     assert_eq!(agent.cli(&["stop"]).status.code(), Some(0));
     agent.reap();
     fs::write(agent.path("state/ticket.json"), b"{ not json").unwrap();
-    fs::write(agent.path("state/commands.db"), b"not a database, and long enough to be read as one").unwrap();
+    fs::write(
+        agent.path("state/commands.db"),
+        b"not a database, and long enough to be read as one",
+    )
+    .unwrap();
     for name in ["state", "state.previous"] {
         let file = agent.path("state/modules/logcollector").join(name);
         if file.exists() {

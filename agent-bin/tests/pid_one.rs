@@ -1,6 +1,13 @@
 //! An agent that is PID 1 of a container: it restarts in place, and the container lives on.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, clippy::print_stderr, missing_docs, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test"
+)]
 
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
@@ -24,7 +31,9 @@ fn unshare() -> Command {
 fn obstacle() -> Option<String> {
     match unshare().arg("true").stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => None,
-        Ok(output) => Some(format!("no pid namespace: {}", String::from_utf8_lossy(&output.stderr).trim())),
+        Ok(output) => {
+            Some(format!("no pid namespace: {}", String::from_utf8_lossy(&output.stderr).trim()))
+        }
         Err(error) => Some(format!("no `unshare`: {error}")),
     }
 }

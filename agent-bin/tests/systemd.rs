@@ -1,6 +1,14 @@
 //! The agent as a unit of a real systemd: restarted over D-Bus, killed, stopped.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, clippy::print_stderr, missing_docs, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    missing_docs,
+    reason = "a test"
+)]
 
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
@@ -48,14 +56,21 @@ fn until_delivered(up: &SystemdBox, lines: usize) -> BTreeMap<String, u32> {
         if delivered.len() >= lines {
             return delivered;
         }
-        assert!(Instant::now() < deadline, "{} of {lines} lines\n{}", delivered.len(), up.journal());
+        assert!(
+            Instant::now() < deadline,
+            "{} of {lines} lines\n{}",
+            delivered.len(),
+            up.journal()
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
 #[test]
 fn ten_restarts_in_a_row_succeed_each_with_another_pid() {
-    let Some(up) = boot("ten_restarts_in_a_row_succeed_each_with_another_pid", "ten") else { return };
+    let Some(up) = boot("ten_restarts_in_a_row_succeed_each_with_another_pid", "ten") else {
+        return;
+    };
     let agent = inside(binary());
     up.install(&agent, CONFIG);
     // A writer of its own, so that lines arrive at every moment of every restart.
@@ -63,7 +78,12 @@ fn ten_restarts_in_a_row_succeed_each_with_another_pid() {
     let mut pids = BTreeSet::from([up.property("MainPID")]);
     for round in 1..=10 {
         let (code, record) = up.agent(&agent, &["restart"]);
-        assert_eq!((code, &record["status"]), (Some(0), &"success".into()), "round {round}: {record:#}\n{}", up.journal());
+        assert_eq!(
+            (code, &record["status"]),
+            (Some(0), &"success".into()),
+            "round {round}: {record:#}\n{}",
+            up.journal()
+        );
         assert_eq!(record["result"]["outcome"], "restarted", "round {round}: {record:#}");
         assert_eq!(record["result"]["method"], "systemd");
         pids.insert(up.property("MainPID"));
@@ -86,7 +106,11 @@ fn after_kill_minus_nine_systemd_starts_the_agent_and_no_line_is_lost() {
     up.install(&agent, CONFIG);
     let mut lines = 0;
     for _ in 0..3 {
-        up.sh(&format!("for i in $(seq {} {}); do echo line $i; done >>/srv/app.log", lines + 1, lines + 500));
+        up.sh(&format!(
+            "for i in $(seq {} {}); do echo line $i; done >>/srv/app.log",
+            lines + 1,
+            lines + 500
+        ));
         lines += 500;
         until_delivered(&up, lines - 499);
         let pid = up.property("MainPID");
@@ -139,6 +163,13 @@ fn the_demonstration_under_systemd_loses_nothing() {
     let restarts = report["restarts"].as_array().unwrap();
     assert_eq!(restarts.len(), 5);
     assert!(restarts.iter().all(|restart| restart["method"] == "systemd"), "{report:#}");
-    assert_eq!((&report["events"]["lost"], &report["events"]["duplicated"]), (&0.into(), &0.into()));
-    assert_eq!(up.sh("ls /run/systemd/system /tmp | grep wazuh || true"), "", "nothing is left behind");
+    assert_eq!(
+        (&report["events"]["lost"], &report["events"]["duplicated"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(
+        up.sh("ls /run/systemd/system /tmp | grep wazuh || true"),
+        "",
+        "nothing is left behind"
+    );
 }

@@ -9,6 +9,7 @@ mod main_loop;
 pub(crate) mod modules;
 mod order;
 mod replace;
+mod services;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -19,6 +19,7 @@ pub use agent::{Exit, Paths, RunError, Setup, run};
 pub use agent_lock::LockError;
 pub use file_output::{FileOutput, FileOutputConfig, FileOutputError};
 pub use spool::{
-    OpenedSpool, SetAside, SinkHandle, Spool, SpoolError, SpoolLimits, SpoolStats, StoredEvent, WallClock,
+    OpenedSpool, SetAside, SinkHandle, Spool, SpoolError, SpoolLimits, SpoolStats, StoredEvent,
+    WallClock,
 };
 pub use state_store::{Fallback, Loaded, StateStore, StateStoreError};

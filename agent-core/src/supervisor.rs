@@ -97,7 +97,11 @@ impl Supervisor {
     #[must_use]
     pub(crate) fn running(&self) -> Vec<ModuleName> {
         let slots = self.lock();
-        slots.iter().filter(|(_, slot)| slot.running.is_some()).map(|(name, _)| name.clone()).collect()
+        slots
+            .iter()
+            .filter(|(_, slot)| slot.running.is_some())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// The state of every known module, by name.
@@ -120,14 +124,19 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`StartModuleError`]; the module is then in state `failed`.
-    pub(crate) async fn start(&self, name: &ModuleName, within: Duration) -> Result<(), StartModuleError> {
+    pub(crate) async fn start(
+        &self,
+        name: &ModuleName,
+        within: Duration,
+    ) -> Result<(), StartModuleError> {
         let starting = self.lock().get(name).map(|slot| Arc::clone(&slot.starting));
         let starting = starting.ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
         let _one_at_a_time = starting.lock().await;
         self.end(name, ModuleState::Stopped);
         let (kind, section, run) = {
             let mut slots = self.lock();
-            let slot = slots.get_mut(name).ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
+            let slot =
+                slots.get_mut(name).ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
             slot.run += 1;
             slot.set_state(ModuleState::Starting, wall_clock::now());
             (Arc::clone(&slot.kind), slot.section.clone(), slot.run)
@@ -221,8 +230,10 @@ impl Supervisor {
         let failures = {
             let mut slots = self.lock();
             let slot = slots.get_mut(&failure.module)?;
-            let state_counts =
-                matches!(slot.state, ModuleState::Running | ModuleState::Starting | ModuleState::Failed);
+            let state_counts = matches!(
+                slot.state,
+                ModuleState::Running | ModuleState::Starting | ModuleState::Failed
+            );
             if failure.run != slot.run || !slot.enabled || !state_counts {
                 return None;
             }
@@ -251,7 +262,10 @@ impl Supervisor {
         let mut changed = self.changed.subscribe();
         loop {
             changed.mark_unchanged();
-            let all_run = self.lock().values().all(|slot| !slot.enabled || slot.state == ModuleState::Running);
+            let all_run = self
+                .lock()
+                .values()
+                .all(|slot| !slot.enabled || slot.state == ModuleState::Running);
             if all_run || changed.changed().await.is_err() {
                 return;
             }

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 /// The time of day now, in UTC.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one home of the wall clock in this crate")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one home of the wall clock in this crate"
+)]
 pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

@@ -34,9 +34,9 @@ pub use context::StartContext;
 pub use error::ModuleError;
 pub use event::{Batch, Checkpoint, Event, EventId, EventSink, PublishError};
 pub use kind::{ModuleKind, SectionError, parse_section};
-pub use module::Module;
 #[cfg(feature = "mock")]
 pub use module::MockModule;
+pub use module::Module;
 pub use name::{InvalidModuleName, ModuleName};
 pub use readiness::Readiness;
 pub use state::{Restored, SavedState, SensorFd};

@@ -39,7 +39,8 @@ pub fn adopt(environment: &StartEnvironment) -> Adopted {
         return adopted;
     };
     if environment.listen_pid != Some(own_pid()) {
-        let meant_for = environment.listen_pid.map_or_else(|| "nobody".to_owned(), |pid| pid.to_string());
+        let meant_for =
+            environment.listen_pid.map_or_else(|| "nobody".to_owned(), |pid| pid.to_string());
         adopted
             .rejected
             .push(format!("{count} descriptors: LISTEN_PID says {meant_for}, not this process"));

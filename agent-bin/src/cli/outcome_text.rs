@@ -94,7 +94,9 @@ pub(super) fn summary(result: &Value) -> String {
     let Some(outcome) = result["outcome"].as_str() else { return String::new() };
     let mut text = harmless(&outcome.replace('_', " "));
     if let Some(method) = result["method"].as_str() {
-        text.push_str(&format!(" by {}", harmless(&method.replace('_', " "))));
+        // `in_process` says how, not by what.
+        let by = if method.starts_with("in_") { "" } else { "by " };
+        text.push_str(&format!(" {by}{}", harmless(&method.replace('_', " "))));
     }
     if let Some(down) = millis(&result["downtime_ms"]) {
         text.push_str(&format!(", down for {down}"));

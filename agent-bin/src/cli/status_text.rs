@@ -87,9 +87,10 @@ pub(super) fn commands(body: &Value, paint: Paint) -> String {
     table(&headings, &rows, paint)
 }
 
-/// `9 delivered, 12 stored`: every number of an object with its name.
+/// `9 delivered, 12 stored`: every number of an object with its name, but for positions.
 fn counts(value: &Value) -> String {
-    let fields = value.as_object().into_iter().flatten();
+    let fields =
+        value.as_object().into_iter().flatten().filter(|(name, _)| !name.ends_with("_seq"));
     let count = |(name, value): (&String, &Value)| {
         value.as_u64().map(|number| format!("{number} {}", name.replace('_', " ")))
     };

@@ -31,7 +31,9 @@ impl Report {
         }
         let good = self.restarts.iter().filter(|restart| restart["outcome"] == "restarted").count();
         println!("{good} of {} restarted", self.restarts.len());
-        println!("lines: {written} written, {delivered} delivered, {lost} lost, {duplicated} twice");
+        println!(
+            "lines: {written} written, {delivered} delivered, {lost} lost, {duplicated} twice"
+        );
     }
 }
 
@@ -50,7 +52,8 @@ pub(super) fn restart_json(record: &Value) -> Value {
 pub(super) fn restart_line(number: u32, of: u32, record: &Value, delivered: u64) -> String {
     let result = &record["result"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
-    let millis = |value: &Value| value.as_f64().map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms"));
+    let millis =
+        |value: &Value| value.as_f64().map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms"));
     format!(
         "restart {number}/{of}: {} ({}), pid {} -> {}, downtime {}, {} from order to confirmation, {delivered} lines delivered so far",
         text(&result["outcome"]),

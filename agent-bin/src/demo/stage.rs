@@ -85,11 +85,16 @@ impl Stage {
 
     /// How the agent is run, for people.
     pub(super) fn how(&self) -> String {
-        self.unit.as_ref().map_or_else(|| "by hand".to_owned(), |unit| format!("as {}", unit.name()))
+        self.unit
+            .as_ref()
+            .map_or_else(|| "by hand".to_owned(), |unit| format!("as {}", unit.name()))
     }
 
     /// Starts the agent; it may not be ready on return.
-    #[expect(clippy::disallowed_methods, reason = "the demonstration runs an agent as a person would")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the demonstration runs an agent as a person would"
+    )]
     pub(super) fn start_agent(&self) -> Result<()> {
         if let Some(unit) = &self.unit {
             return unit.start();
@@ -116,7 +121,8 @@ impl Stage {
             return unit.stop();
         }
         let client = ControlClient::new(&self.socket);
-        let status = client.get("/v1/status").await.context("the agent does not answer any more")?;
+        let status =
+            client.get("/v1/status").await.context("the agent does not answer any more")?;
         let pid = status.body["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
         let pid = pid.and_then(Pid::from_raw).context("the agent does not tell its pid")?;
         let process = pidfd_open(pid, PidfdFlags::empty()).context("the agent has ended")?;
@@ -126,7 +132,11 @@ impl Stage {
             poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&within))
         });
         if waiting.await?? == 0 {
-            bail!("the agent (pid {}) did not stop; its log:\n{}", pid.as_raw_nonzero(), self.agent_log());
+            bail!(
+                "the agent (pid {}) did not stop; its log:\n{}",
+                pid.as_raw_nonzero(),
+                self.agent_log()
+            );
         }
         Ok(())
     }

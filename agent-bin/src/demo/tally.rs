@@ -24,7 +24,8 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts the events in the NDJSON file `events` against lines 1 to `written`.
     pub(super) fn count(events: &Path, written: u64) -> Result<Self> {
-        let file = File::open(events).with_context(|| format!("cannot read {}", events.display()))?;
+        let file =
+            File::open(events).with_context(|| format!("cannot read {}", events.display()))?;
         let mut copies: BTreeMap<u64, u64> = BTreeMap::new();
         for line in BufReader::new(file).lines() {
             if let Some(number) = line_number(&line?)? {

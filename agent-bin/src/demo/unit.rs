@@ -24,9 +24,14 @@ impl Unit {
     /// Writes a unit that runs `arguments` and makes systemd know it.
     pub(super) fn install(name: &str, arguments: &[OsString]) -> Result<Self> {
         if !Path::new(UNITS).is_dir() {
-            bail!("systemd does not run here ({UNITS} is missing); try the demonstration without --systemd");
+            bail!(
+                "systemd does not run here ({UNITS} is missing); try the demonstration without --systemd"
+            );
         }
-        let unit = Self { name: format!("{name}.service"), file: Path::new(UNITS).join(format!("{name}.service")) };
+        let unit = Self {
+            name: format!("{name}.service"),
+            file: Path::new(UNITS).join(format!("{name}.service")),
+        };
         let words: Vec<String> =
             arguments.iter().map(|word| format!("{:?}", word.to_string_lossy())).collect();
         fs::write(&unit.file, adapt(SHIPPED, &words.join(" ")))
@@ -70,8 +75,12 @@ impl Drop for Unit {
 fn adapt(shipped: &str, command: &str) -> String {
     let belongs_to_an_installation = |line: &&str| {
         let key = line.split('=').next().unwrap_or_default();
-        key.ends_with("Directory") || key.contains("DirectoryMode") || key.starts_with("Protect")
-            || key.starts_with("Private") || key.starts_with("ReadWrite") || key == "RuntimeDirectoryPreserve"
+        key.ends_with("Directory")
+            || key.contains("DirectoryMode")
+            || key.starts_with("Protect")
+            || key.starts_with("Private")
+            || key.starts_with("ReadWrite")
+            || key == "RuntimeDirectoryPreserve"
     };
     let mut unit = String::new();
     for line in shipped.lines().filter(|line| !belongs_to_an_installation(line)) {
@@ -94,7 +103,10 @@ fn systemctl(words: &[&str]) -> Result<()> {
     bail!("systemctl {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
 }
 
-#[expect(clippy::disallowed_methods, reason = "the demonstration installs a unit as a person would")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the demonstration installs a unit as a person would"
+)]
 fn run(program: &str, words: &[&str]) -> Result<Output> {
     Command::new(program).args(words).output().with_context(|| format!("cannot run {program}"))
 }

@@ -10,30 +10,34 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
 /// Longer than anything takes that works; only a failure waits this long.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The binary under test.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_wazuh-agent"))
 }
 
 /// The agent whose module `scripted` does what its section says. An example, so cargo builds it for the tests.
-pub fn scripted_binary() -> PathBuf {
+pub(crate) fn scripted_binary() -> PathBuf {
     let path = binary().with_file_name("examples").join("scripted_agent");
-    assert!(path.exists(), "{} is missing; run `cargo build -p agent-bin --examples`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing; run `cargo build -p agent-bin --examples`",
+        path.display()
+    );
     path
 }
 
 /// An agent with its own folder. Whatever process holds the folder at the end is killed.
-pub struct TestAgent {
-    pub folder: tempfile::TempDir,
-    pub binary: PathBuf,
+pub(crate) struct TestAgent {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) binary: PathBuf,
     child: Option<Child>,
 }
 
 impl TestAgent {
     /// A folder with a configuration, and no process yet. `extra` is added to the configuration.
-    pub fn new(binary: PathBuf, extra: &str) -> Self {
+    pub(crate) fn new(binary: PathBuf, extra: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("wazuh-agent-").tempdir().unwrap();
         fs::create_dir(folder.path().join("logs")).unwrap();
         let agent = Self { folder, binary, child: None };
@@ -41,7 +45,7 @@ impl TestAgent {
         agent
     }
 
-    pub fn configure(&self, extra: &str) {
+    pub(crate) fn configure(&self, extra: &str) {
         let config = format!(
             "logcollector:\n  files: [{}]\n  read_interval: 20ms\n  reload_interval: 50ms\n  start_at: beginning\n{extra}",
             self.path("logs/*.log").display()
@@ -49,12 +53,12 @@ impl TestAgent {
         fs::write(self.path("agent.yml"), config).unwrap();
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// The command line that runs this agent or asks it.
-    pub fn command(&self, verb: &str) -> Command {
+    pub(crate) fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(&self.binary);
         command
             .arg(verb)
@@ -68,33 +72,36 @@ impl TestAgent {
     }
 
     /// Starts the agent and returns when it says that it runs.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let mut command = self.command("run");
         self.spawn(&mut command);
     }
 
     /// Starts `command` as the agent, with its log in the folder.
-    pub fn spawn(&mut self, command: &mut Command) {
-        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
+    pub(crate) fn spawn(&mut self, command: &mut Command) {
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
-        self.until("the agent runs", |agent| agent.status().is_some_and(|s| s["state"] == "running"));
+        self.until("the agent runs", |agent| {
+            agent.status().is_some_and(|s| s["state"] == "running")
+        });
     }
 
     /// Waits for the process that the test started, so that it does not stay a zombie.
-    pub fn reap(&mut self) -> Option<std::process::ExitStatus> {
+    pub(crate) fn reap(&mut self) -> Option<std::process::ExitStatus> {
         self.child.take().map(|mut child| child.wait().unwrap())
     }
 
     /// Runs a verb of the command line to its end.
-    pub fn cli(&self, args: &[&str]) -> Output {
+    pub(crate) fn cli(&self, args: &[&str]) -> Output {
         let mut command = self.command(args[0]);
         command.args(&args[1..]).stdin(Stdio::null());
         command.output().unwrap()
     }
 
     /// Runs a verb with `--json` and reads what it prints.
-    pub fn json(&self, args: &[&str]) -> (Option<i32>, Value) {
+    pub(crate) fn json(&self, args: &[&str]) -> (Option<i32>, Value) {
         let output = self.cli(&[args, &["--json"]].concat());
         let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!(
@@ -107,20 +114,20 @@ impl TestAgent {
         (output.status.code(), value)
     }
 
-    pub fn status(&self) -> Option<Value> {
+    pub(crate) fn status(&self) -> Option<Value> {
         let output = self.cli(&["status", "--json"]);
         output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
     }
 
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         i32::try_from(self.status().expect("the agent runs")["pid"].as_i64().unwrap()).unwrap()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()
     }
 
-    pub fn append(&self, file: &str, text: &str) {
+    pub(crate) fn append(&self, file: &str, text: &str) {
         use std::io::Write;
         let path = self.path("logs").join(file);
         let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
@@ -128,7 +135,7 @@ impl TestAgent {
     }
 
     /// How often each line was delivered to the output file.
-    pub fn delivered(&self) -> BTreeMap<String, u32> {
+    pub(crate) fn delivered(&self) -> BTreeMap<String, u32> {
         let mut lines = BTreeMap::new();
         let text = fs::read_to_string(self.path("state/events.ndjson")).unwrap_or_default();
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
@@ -142,7 +149,7 @@ impl TestAgent {
     }
 
     /// Looks until `met` holds; fails with the agent's log when it never does.
-    pub fn until(&self, what: &str, mut met: impl FnMut(&Self) -> bool) {
+    pub(crate) fn until(&self, what: &str, mut met: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !met(self) {
             assert!(Instant::now() < deadline, "never: {what}; the agent's log:\n{}", self.log());
@@ -158,7 +165,8 @@ impl TestAgent {
         let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
         let words = fs::read(process.join("cmdline")).ok()?;
         let ours = self.folder.path().as_os_str().as_encoded_bytes();
-        let works_here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == self.folder.path());
+        let works_here =
+            fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == self.folder.path());
         (works_here || words.windows(ours.len()).any(|window| window == ours)).then_some(pid)
     }
 }
@@ -178,11 +186,12 @@ impl Drop for TestAgent {
 }
 
 /// Says by name that a test was not run here, and why.
-pub fn skip(test: &str, reason: &str) {
+pub(crate) fn skip(test: &str, reason: &str) {
     use std::io::Write;
     eprintln!("skipped: {test}: {reason}");
     if let Some(path) = std::env::var_os("WAZUH_TEST_SKIPS") {
-        let mut file = fs::OpenOptions::new().create(true).append(true).open(Path::new(&path)).unwrap();
+        let mut file =
+            fs::OpenOptions::new().create(true).append(true).open(Path::new(&path)).unwrap();
         writeln!(file, "{test}\t{reason}").unwrap();
     }
 }

@@ -9,13 +9,13 @@ use serde_json::Value;
 const CANNOT_WORK_HERE: i32 = 77;
 
 /// A box that is taken down when it is dropped, or when the test process ends in any way.
-pub struct SystemdBox {
+pub(crate) struct SystemdBox {
     name: String,
 }
 
 impl SystemdBox {
     /// Boots a box. `Err` is the reason why there can be none here.
-    pub fn up(name: &str) -> Result<Self, String> {
+    pub(crate) fn up(name: &str) -> Result<Self, String> {
         let this = Self { name: format!("{name}-{}", std::process::id()) };
         let output = this.command("up").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
@@ -41,19 +41,19 @@ impl SystemdBox {
     }
 
     /// Runs a script inside; it has to succeed.
-    pub fn sh(&self, script: &str) -> String {
+    pub(crate) fn sh(&self, script: &str) -> String {
         let output = self.command("sh").arg(script).output().unwrap();
         assert!(output.status.success(), "{script}: {}\n{}", describe(&output), self.journal());
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Runs a program inside.
-    pub fn exec(&self, words: &[&str]) -> Output {
+    pub(crate) fn exec(&self, words: &[&str]) -> Output {
         self.command("exec").args(words).output().unwrap()
     }
 
     /// Installs `binary` as the unit that is shipped, with `config`, and starts it.
-    pub fn install(&self, binary: &Path, config: &str) {
+    pub(crate) fn install(&self, binary: &Path, config: &str) {
         let shipped = include_str!("../../packaging/wazuh-agent.service");
         let unit = shipped.replace("/usr/bin/wazuh-agent", &binary.display().to_string());
         assert_ne!(unit, shipped);
@@ -62,7 +62,7 @@ impl SystemdBox {
         self.sh("systemctl daemon-reload && systemctl start wazuh-agent");
     }
 
-    pub fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         use std::io::Write;
         let mut child = self
             .command("sh")
@@ -75,20 +75,21 @@ impl SystemdBox {
     }
 
     /// Runs the command line of the agent inside, with `--json`.
-    pub fn agent(&self, binary: &Path, words: &[&str]) -> (Option<i32>, Value) {
+    pub(crate) fn agent(&self, binary: &Path, words: &[&str]) -> (Option<i32>, Value) {
         let program = binary.display().to_string();
         let output = self.exec(&[&[program.as_str()], words, &["--json"]].concat());
-        let value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{words:?}: {error}: {}\n{}", describe(&output), self.journal()));
+        let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!("{words:?}: {error}: {}\n{}", describe(&output), self.journal())
+        });
         (output.status.code(), value)
     }
 
     /// One property of the agent's unit.
-    pub fn property(&self, name: &str) -> String {
+    pub(crate) fn property(&self, name: &str) -> String {
         self.sh(&format!("systemctl show --value --property={name} wazuh-agent")).trim().to_owned()
     }
 
-    pub fn journal(&self) -> String {
+    pub(crate) fn journal(&self) -> String {
         let output = self.exec(&["journalctl", "--no-pager", "--output=short-monotonic"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let lines: Vec<&str> = text.lines().collect();
@@ -116,6 +117,6 @@ fn describe(output: &Output) -> String {
 }
 
 /// Where the binary is seen inside: the target folder is bound at the same place.
-pub fn inside(binary: PathBuf) -> PathBuf {
+pub(crate) fn inside(binary: PathBuf) -> PathBuf {
     binary.canonicalize().unwrap()
 }

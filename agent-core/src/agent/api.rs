@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hyper::body::Bytes;
 use command_manager::{
     AcceptError, Acceptance, CommandId, CommandType, Peer, audit_refused, parse_envelope,
 };
+use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -55,7 +55,8 @@ impl Api {
     }
 
     async fn submit(&self, peer: PeerCred, body: &Bytes) -> ApiAnswer {
-        let peer = Peer { uid: peer.uid, gid: peer.gid, pid: peer.pid, executable: peer.executable };
+        let peer =
+            Peer { uid: peer.uid, gid: peer.gid, pid: peer.pid, executable: peer.executable };
         let envelope = match parse_envelope(body) {
             Ok(envelope) => envelope,
             Err(error) => {
@@ -107,7 +108,7 @@ impl Core {
             "state_dir": self.paths.state_dir,
             "modules": self.supervisor.statuses(),
             "last_restart": activity.last_restart,
-            "spool": {"accepted": spool.accepted_total, "stored": spool.stored, "delivered_seq": spool.delivered_seq, "last_seq": spool.last_seq},
+            "spool": {"accepted": spool.accepted_total, "stored": spool.stored},
         })
     }
 }

@@ -2,16 +2,17 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
 use command_manager::{CommandManager, SystemWallClock};
+use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
-    Adopted, ExecController, Facts, HelperController, LaunchPlan, Method, MethodChoice, Notifier,
+    ExecController, Facts, HelperController, LaunchPlan, Method, MethodChoice, Notifier,
     ProcessController, ProcessIdentity, Stamp, StartEnvironment, SystemdController, Ticket, adopt,
     choose, is_listening_unix_socket,
 };
@@ -63,16 +64,71 @@ pub(crate) struct Booted {
 pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let mut stamps = vec![Stamp::now("started")];
     let started_at = wall_clock::now();
-    let identity = ProcessIdentity::own().map_err(RunError::Identity)?;
     let Setup { environment, launch, paths, kinds, version, config } = setup;
+    let Taken { lock, run_record, ticket, mut warnings } = take(&paths, started_at)?;
+
+    let limits = SpoolLimits { max_events: config.config.events.max_stored };
+    let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
+    warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
+    let spool = opened.spool;
+    let (commands, set_aside) =
+        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock))?;
+    warnings.extend(set_aside.map(|kept| ("journal_set_aside", journal_set_aside(&kept))));
+
+    let notifier = Notifier::from(&environment);
+    let listener = control_listener(&environment, &notifier, &config, &paths)?;
+    let method = config.config.restart.method;
+    let controller = controller(method, &environment, &launch, &notifier).await;
+    stamps.push(Stamp::now("opened"));
+
+    let (failures_to, failures) = mpsc::unbounded_channel();
+    let states = StateStore::new(paths.state("modules"));
+    let supervisor = Supervisor::new(Arc::clone(&spool), states, failures_to);
+    for section in &config.modules {
+        if let Some(kind) = kinds.iter().find(|kind| kind.name() == &section.name) {
+            supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
+        }
+    }
+    let core = Arc::new(Core {
+        version,
+        paths,
+        kinds,
+        launch,
+        notifier,
+        controller,
+        spool,
+        supervisor,
+        commands: Arc::new(commands),
+        identity: run_record.identity.clone(),
+        generation: run_record.generation,
+        started_at,
+        listener,
+        config: RwLock::new(Arc::new(config)),
+        activity: Mutex::new(Activity { state: "starting", last_restart: None }),
+        closed_at: OnceLock::new(),
+    });
+    Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+}
+
+/// The state folder, held by this process and marked as its own.
+struct Taken {
+    lock: AgentLock,
+    run_record: RunRecord,
+    ticket: Option<Ticket>,
+    warnings: Vec<(&'static str, String)>,
+}
+
+/// Locks the folder, looks at what the process before left, and counts this start.
+fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
+    let identity = ProcessIdentity::own().map_err(RunError::Identity)?;
     private_folder(&paths.state_dir, 0o700)?;
     private_folder(&paths.run_dir, 0o755)?;
-    let lock = AgentLock::acquire(&paths.state("agent.lock"), identity.pid, patience(&paths))?;
+    let lock = AgentLock::acquire(&paths.state("agent.lock"), identity.pid, patience(paths))?;
 
     let mut warnings = Vec::new();
     let (before, unreadable) = RunRecord::load(&paths.state("run.json"));
     warnings.extend(unreadable.map(|text| ("run_record_unreadable", text)));
-    let ticket = load_ticket(&paths, &mut warnings);
+    let ticket = load_ticket(paths, &mut warnings);
     if ticket.is_none()
         && let Some(before) = before.as_ref().filter(|before| before.ended.is_none())
     {
@@ -83,52 +139,15 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         warnings.push(("unclean_stop", text));
     }
     let generation = before.map_or(1, |before| before.generation + 1);
-    let run_record =
-        RunRecord { format: RunRecord::FORMAT, generation, identity: identity.clone(), started_at, ended: None };
+    let format = RunRecord::FORMAT;
+    let run_record = RunRecord { format, generation, identity, started_at, ended: None };
     run_record.store(&paths.state("run.json"))?;
+    Ok(Taken { lock, run_record, ticket, warnings })
+}
 
-    let limits = SpoolLimits { max_events: config.config.events.max_stored };
-    let spool = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
-    warnings.extend(spool.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
-    let (commands, journal_kept) =
-        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock))?;
-    warnings.extend(journal_kept.map(|kept| ("journal_set_aside", format!("the command journal was not usable ({}); it is kept as {}", kept.reason, kept.kept_as.display()))));
-
-    let notifier = Notifier::from(&environment);
-    let socket = config.config.control.socket.clone();
-    let socket = socket.unwrap_or_else(|| paths.run_dir.join("control.sock"));
-    let listener = control_listener(adopt(&environment), &notifier, &socket, config.config.control.mode)?;
-    let controller = controller(config.config.restart.method, &environment, &launch, &notifier).await;
-    stamps.push(Stamp::now("opened"));
-
-    let (failures_to, failures) = mpsc::unbounded_channel();
-    let states = StateStore::new(paths.state("modules"));
-    let supervisor = Supervisor::new(Arc::clone(&spool.spool), states, failures_to);
-    for section in &config.modules {
-        if let Some(kind) = kinds.iter().find(|kind| kind.name() == &section.name) {
-            supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
-        }
-    }
-    let activity = Mutex::new(Activity { state: "starting", last_restart: None });
-    let core = Arc::new(Core {
-        version,
-        paths,
-        kinds,
-        launch,
-        notifier,
-        controller,
-        spool: spool.spool,
-        supervisor,
-        commands: Arc::new(commands),
-        identity,
-        generation,
-        started_at,
-        listener,
-        config: RwLock::new(Arc::new(config)),
-        activity,
-        closed_at: OnceLock::new(),
-    });
-    Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+fn journal_set_aside(kept: &command_manager::SetAside) -> String {
+    let path = kept.kept_as.display();
+    format!("the command journal was not usable ({}); it is kept as {path}", kept.reason)
 }
 
 /// The controller that fits this very process, or the configured one.
@@ -168,17 +187,20 @@ fn load_ticket(paths: &Paths, warnings: &mut Vec<(&'static str, String)>) -> Opt
 
 /// The listener that was handed over if it is the one that the configuration asks for, or a new one.
 fn control_listener(
-    adopted: Adopted,
+    environment: &StartEnvironment,
     notifier: &Notifier,
-    socket: &Path,
-    mode: u32,
+    config: &LoadedConfig,
+    paths: &Paths,
 ) -> Result<UnixListener, RunError> {
+    let wanted = &config.config.control;
+    let socket = wanted.socket.clone().unwrap_or_else(|| paths.run_dir.join("control.sock"));
+    let adopted = adopt(environment);
     let mut ours: Option<OwnedFd> = None;
     for reason in adopted.rejected {
         tracing::warn!(%reason, "a descriptor that was handed over is not used");
     }
     for (name, fd) in adopted.fds {
-        if name == CONTROL_FD && ours.is_none() && is_listening_unix_socket(&fd, socket) {
+        if name == CONTROL_FD && ours.is_none() && leads_to(&fd, &socket) {
             ours = Some(fd);
         } else {
             tracing::warn!(name, "closing a descriptor that was handed over and is not wanted");
@@ -190,13 +212,19 @@ fn control_listener(
             tracing::info!(socket = %socket.display(), "control socket adopted");
             UnixListener::from(fd)
         }
-        None => control::bind(socket, mode)?,
+        None => control::bind(&socket, wanted.mode)?,
     };
     // Kept by systemd from now on, so that not even SIGKILL closes it.
     if let Err(error) = notifier.store_fd(CONTROL_FD, std::os::fd::AsFd::as_fd(&listener)) {
         tracing::warn!(%error, "systemd does not keep the control socket; it is closed for a moment when the agent is killed");
     }
     Ok(listener)
+}
+
+/// Whether `fd` is the listener that clients reach at `socket`. A socket whose file somebody has removed is bound anew.
+fn leads_to(fd: &OwnedFd, socket: &Path) -> bool {
+    let is_there = std::fs::symlink_metadata(socket).is_ok_and(|file| file.file_type().is_socket());
+    is_there && is_listening_unix_socket(fd, socket)
 }
 
 fn forget(notifier: &Notifier, name: &str) {
@@ -216,7 +244,10 @@ fn private_folder(path: &Path, mode: u32) -> Result<(), RunError> {
         return Err(wrong(format!("belongs to uid {}, expected {own}", meta.uid())));
     }
     if meta.mode() & 0o002 != 0 {
-        return Err(wrong(format!("may be written by everybody (mode {:o}); chmod it to {mode:o}", meta.mode() & 0o7777)));
+        return Err(wrong(format!(
+            "may be written by everybody (mode {:o}); chmod it to {mode:o}",
+            meta.mode() & 0o7777
+        )));
     }
     Ok(())
 }

@@ -11,7 +11,12 @@ use super::core::Core;
 use crate::supervisor::ModuleState;
 
 /// Confirms the restart that `ticket` stands for, and removes the ticket when its commands are finished.
-pub(crate) async fn confirm(core: Arc<Core>, ticket: Ticket, verdict: Verdict, mut stamps: Vec<Stamp>) {
+pub(crate) async fn confirm(
+    core: Arc<Core>,
+    ticket: Ticket,
+    verdict: Verdict,
+    mut stamps: Vec<Stamp>,
+) {
     let within = core.config().config.restart.confirm_timeout;
     let all_run = tokio::time::timeout(within, core.supervisor.until_all_run());
     let not_running = match all_run.await {
@@ -19,8 +24,7 @@ pub(crate) async fn confirm(core: Arc<Core>, ticket: Ticket, verdict: Verdict, m
         Err(_) => not_running(&core),
     };
     stamps.push(Stamp::now("confirmed"));
-    let outcome =
-        if not_running.is_empty() { verdict.outcome() } else { Outcome::Degraded };
+    let outcome = if not_running.is_empty() { verdict.outcome() } else { Outcome::Degraded };
     let result = result(&core, &ticket, outcome, &verdict, &stamps, &not_running);
     let end = finish(outcome, &verdict, &not_running).with_result(result.clone());
     tracing::info!(?outcome, why = why(&verdict), commands = ?ticket.command_ids, "restart judged");
@@ -44,7 +48,12 @@ fn not_running(core: &Core) -> Vec<(ModuleName, String)> {
     let statuses = core.supervisor.statuses().into_iter();
     statuses
         .filter(|status| status.enabled && status.state != ModuleState::Running)
-        .map(|status| (status.name, status.last_error.unwrap_or_else(|| "it did not start in time".to_owned())))
+        .map(|status| {
+            (
+                status.name,
+                status.last_error.unwrap_or_else(|| "it did not start in time".to_owned()),
+            )
+        })
         .collect()
 }
 
@@ -58,7 +67,8 @@ fn finish(outcome: Outcome, verdict: &Verdict, not_running: &[(ModuleName, Strin
         Outcome::Degraded => {
             let list: Vec<String> =
                 not_running.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
-            let text = format!("the agent is back, but these modules do not run: {}", list.join(", "));
+            let text =
+                format!("the agent is back, but these modules do not run: {}", list.join(", "));
             Finish::failure(ErrorCode::Degraded, text)
         }
         Outcome::NotRestarted
@@ -90,7 +100,8 @@ fn result(
     let timeline: Vec<&Stamp> = ticket.stamps.iter().chain(stamps).collect();
     let mut timeline = timeline;
     timeline.sort_by_key(|stamp| stamp.at_ms);
-    let at = |phase: &str| timeline.iter().find(|stamp| stamp.phase == phase).map(|stamp| stamp.at_ms);
+    let at =
+        |phase: &str| timeline.iter().find(|stamp| stamp.phase == phase).map(|stamp| stamp.at_ms);
     let origin = timeline.first().map_or(0, |stamp| stamp.at_ms);
     let between = |from: &str, to: &str| Some(at(to)?.saturating_sub(at(from)?));
     json!({

@@ -103,7 +103,13 @@ impl Core {
     }
 
     /// Writes one step of a command into the journal. A step that cannot be written is logged: the command goes on.
-    pub(crate) async fn progress(&self, id: &CommandId, stage: &str, module: Option<&str>, text: &str) {
+    pub(crate) async fn progress(
+        &self,
+        id: &CommandId,
+        stage: &str,
+        module: Option<&str>,
+        text: &str,
+    ) {
         if let Err(error) = self.commands.progress(id, stage, module, text).await {
             tracing::error!(%error, %id, "a step of the command is not in the journal");
         }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use module_api::{Module, ModuleName, SavedState};
 use restart::{
-    CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp, TicketDraft,
-    boottime,
+    CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp,
+    TicketDraft, boottime,
 };
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
@@ -78,7 +78,9 @@ impl Host for LoopHost {
         // must not be dropped half-way.
         let hand_over = Arc::clone(&self.hand_over).lock_owned().await;
         let asking = ask(Arc::clone(&self.core), hand_over, self.requests.clone());
-        tokio::spawn(asking).await.unwrap_or_else(|error| Event::ReplacementRefused(error.to_string()))
+        tokio::spawn(asking)
+            .await
+            .unwrap_or_else(|error| Event::ReplacementRefused(error.to_string()))
     }
 
     fn report(&self, progress: Progress) {
@@ -104,7 +106,9 @@ async fn ask(
     let fds = match core.listener.try_clone() {
         Ok(listener) => vec![(super::CONTROL_FD.to_owned(), OwnedFd::from(listener))],
         Err(error) => {
-            return Event::ReplacementRefused(format!("the control socket cannot be handed over: {error}"));
+            return Event::ReplacementRefused(format!(
+                "the control socket cannot be handed over: {error}"
+            ));
         }
     };
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {

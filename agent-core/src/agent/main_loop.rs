@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use command_manager::{CommandId, CommandType, Execution, Finish};
+use command_manager::{CommandId, CommandType, Execution};
 use module_api::ModuleName;
 use restart::{Event, Stamp, judge};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::boot::{Booted, Setup, boot};
+use super::boot::{Setup, boot};
 use super::core::Core;
 use super::host::Way;
-use super::order::{LoopExecutor, Order, Urgent};
+use super::order::{Order, Urgent};
 use super::replace::{Ended, Requests};
-use super::{CLOSE_STEP, Exit, RunError, TICKET, api, confirm, modules, replace};
-use crate::control::{self, ControlPolicy, ControlServer};
-use crate::file_output::{FileOutput, FileOutputConfig};
+use super::services::Services;
+use super::{Exit, RunError, TICKET, confirm, modules, replace};
 use crate::run_record::HowEnded;
 use crate::supervisor::{Backoff, Failure};
 
@@ -92,78 +91,6 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
         })
-    }
-}
-
-/// What runs beside the main loop from start to end.
-struct Services {
-    control: ControlServer,
-    stop: watch::Sender<bool>,
-    outputs: Vec<JoinHandle<()>>,
-    queue: JoinHandle<()>,
-}
-
-impl Services {
-    async fn start(
-        booted: &Booted,
-        orders: mpsc::Sender<Order>,
-        urgent: mpsc::Sender<Urgent>,
-    ) -> Result<Self, RunError> {
-        let core = &booted.core;
-        let config = core.config();
-        let (stop, stopping) = watch::channel(false);
-        let mut outputs = Vec::new();
-        if config.config.events.file.enabled {
-            let file = &config.config.events.file;
-            let output = FileOutput::new(
-                Arc::clone(&core.spool),
-                FileOutputConfig {
-                    path: file.path.clone().unwrap_or_else(|| core.paths.state("events.ndjson")),
-                    rotate_bytes: file.rotate_size,
-                    keep: file.keep,
-                },
-            );
-            let stopping = stopping.clone();
-            outputs.push(tokio::spawn(async move {
-                if let Err(error) = output.run(stopping).await {
-                    tracing::error!(%error, "the file output has ended");
-                }
-            }));
-        }
-        let executor =
-            Arc::new(LoopExecutor { orders, ticket: booted.ticket.clone(), started_at: core.started_at });
-        if let Err(error) = core.commands.recover(executor.as_ref()).await {
-            core.warn("journal_unreadable", &error.to_string()).await;
-        }
-        let queue = tokio::spawn(Arc::clone(&core.commands).run(executor, stopping));
-        let policy = ControlPolicy { allowed_uids: config.config.control.allowed_uids.clone() };
-        let handler = Arc::new(api::Api { core: Arc::clone(core), urgent });
-        let served =
-            core.listener.try_clone().and_then(|listener| control::serve(listener, handler, policy));
-        let control = served.map_err(RunError::Serve)?;
-        Ok(Self { control, stop, outputs, queue })
-    }
-
-    /// Ends everything in the order in which it is needed: no new requests, then the outputs, then the journal.
-    async fn end(self, core: &Core, stop_command: Option<CommandId>) {
-        self.control.stop_accepting();
-        self.stop.send_replace(true);
-        for output in self.outputs {
-            if tokio::time::timeout(CLOSE_STEP, output).await.is_err() {
-                tracing::warn!("an output did not end in time; it goes on at its cursor after the start");
-            }
-        }
-        if let Some(id) = stop_command {
-            core.finish_command(&id, Finish::success("the agent was stopped")).await;
-        }
-        let cut_off = self.control.finished(CLOSE_STEP).await;
-        if cut_off > 0 {
-            tracing::info!(cut_off, "clients were cut off; they ask the successor");
-        }
-        if tokio::time::timeout(CLOSE_STEP, self.queue).await.is_err() {
-            tracing::debug!("the command queue was cut off");
-        }
-        core.spool.close();
     }
 }
 
@@ -273,7 +200,9 @@ impl Agent {
         self.due.insert(failure.module.clone(), Instant::now() + delay);
         let text = format!(
             "module {} failed and is started again in {}: {}",
-            failure.module, module_api::units::format_duration(delay), failure.reason
+            failure.module,
+            module_api::units::format_duration(delay),
+            failure.reason
         );
         let core = Arc::clone(&self.core);
         tokio::spawn(async move { core.warn("module_failed", &text).await });
@@ -324,9 +253,9 @@ impl Agent {
                     let end = match record.kind {
                         CommandType::RestartModule => modules::restart(&core, &record).await,
                         CommandType::Reload => modules::reload(&core, Some(&record.id)).await,
-                        CommandType::RestartAgent | CommandType::Stop | CommandType::CheckConfig => {
-                            modules::check_config(&core)
-                        }
+                        CommandType::RestartAgent
+                        | CommandType::Stop
+                        | CommandType::CheckConfig => modules::check_config(&core),
                     };
                     if reply.send(Execution::Finished(end)).is_err() {
                         tracing::error!(id = %record.id, "nobody takes the end of the command");
@@ -367,11 +296,8 @@ impl Agent {
         }
     }
 
-    fn begin<F>(
-        &mut self,
-        takes_stops: bool,
-        work: impl FnOnce(Requests) -> F,
-    ) where
+    fn begin<F>(&mut self, takes_stops: bool, work: impl FnOnce(Requests) -> F)
+    where
         F: Future<Output = Ended> + Send + 'static,
     {
         let (requests, receiver) = mpsc::channel(8);

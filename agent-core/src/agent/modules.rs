@@ -25,7 +25,8 @@ pub(crate) async fn restart(core: &Arc<Core>, record: &CommandRecord) -> Finish 
                 .filter(|name| !known.iter().any(|known| known.as_str() == name.as_str()))
                 .collect();
             if !unknown.is_empty() {
-                let list = |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
+                let list =
+                    |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
                 let text = format!(
                     "no enabled module {}; the enabled modules are: {}",
                     list(&mut unknown.into_iter().cloned()),
@@ -33,7 +34,10 @@ pub(crate) async fn restart(core: &Arc<Core>, record: &CommandRecord) -> Finish 
                 );
                 return Finish::failure(ErrorCode::Refused, text);
             }
-            known.into_iter().filter(|known| names.iter().any(|name| name == known.as_str())).collect()
+            known
+                .into_iter()
+                .filter(|known| names.iter().any(|name| name == known.as_str()))
+                .collect()
         }
     };
     cycle(core, Some(&record.id), wanted.clone(), wanted).await
@@ -51,11 +55,14 @@ pub(crate) async fn reload(core: &Arc<Core>, command: Option<&CommandId>) -> Fin
     let mut start = Vec::new();
     for section in &loaded.modules {
         let old = before.modules.iter().find(|old| old.name == section.name);
-        let unchanged = old.is_some_and(|old| old.digest == section.digest && old.enabled == section.enabled);
+        let unchanged =
+            old.is_some_and(|old| old.digest == section.digest && old.enabled == section.enabled);
         if unchanged {
             continue;
         }
-        let Some(kind) = core.kinds.iter().find(|kind| kind.name() == &section.name) else { continue };
+        let Some(kind) = core.kinds.iter().find(|kind| kind.name() == &section.name) else {
+            continue;
+        };
         core.supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
         stop.push(section.name.clone());
         if section.enabled {
@@ -66,7 +73,11 @@ pub(crate) async fn reload(core: &Arc<Core>, command: Option<&CommandId>) -> Fin
     core.set_config(loaded);
     let mut end = cycle(core, command, stop, start).await;
     if !needs_restart.is_empty() {
-        end.text = format!("{}; changes of {} need a restart of the agent", end.text, needs_restart.join(", "));
+        end.text = format!(
+            "{}; changes of {} need a restart of the agent",
+            end.text,
+            needs_restart.join(", ")
+        );
         if let Some(Value::Object(result)) = &mut end.result {
             result.insert("needs_restart".to_owned(), json!(needs_restart));
         }

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use command_manager::{
-    CommandId, CommandRecord, CommandType, ErrorCode, Execution, Executor, Finish, Judgement, Target,
+    CommandId, CommandRecord, CommandType, ErrorCode, Execution, Executor, Finish, Judgement,
+    Target,
 };
 use jiff::Timestamp;
 use restart::Ticket;
@@ -51,9 +52,8 @@ impl Executor for LoopExecutor {
         }
         let (reply, answer) = oneshot::channel();
         let order = Order { record: command.clone(), reply };
-        let ending = || {
-            Execution::Finished(Finish::failure(ErrorCode::Interrupted, "the agent is ending"))
-        };
+        let ending =
+            || Execution::Finished(Finish::failure(ErrorCode::Interrupted, "the agent is ending"));
         if self.orders.send(order).await.is_err() {
             return ending();
         }
@@ -64,7 +64,8 @@ impl Executor for LoopExecutor {
     /// Anything else was cut off, and what it did is not known.
     async fn judge(&self, command: &CommandRecord) -> Judgement {
         let id = command.id.to_string();
-        let has_ticket = self.ticket.as_ref().is_some_and(|ticket| ticket.command_ids.contains(&id));
+        let has_ticket =
+            self.ticket.as_ref().is_some_and(|ticket| ticket.command_ids.contains(&id));
         match command.kind {
             CommandType::RestartAgent if has_ticket => Judgement::Deferred,
             CommandType::RestartAgent => Judgement::Finished(Finish::failure(

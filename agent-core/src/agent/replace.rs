@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Status};
+use command_manager::{
+    CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Status,
+};
 use module_api::ModuleName;
 use restart::{
     Clock, CommittedTicket, Ending, Event, Progress, Purpose, Shutdown, ShutdownOutcome, Stamp,
@@ -78,8 +80,15 @@ pub(crate) async fn restart(
     let hand_over = HandOver { draft: Some(draft), ordered_at, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
     let modules = core.supervisor.running();
-    let outcome =
-        run_loop(&core, Purpose::Replace, modules, Some(&record.id), Arc::clone(&hand_over), requests).await;
+    let outcome = run_loop(
+        &core,
+        Purpose::Replace,
+        modules,
+        Some(&record.id),
+        Arc::clone(&hand_over),
+        requests,
+    )
+    .await;
     // The controller answers within seconds; what it answered decides how this process ends.
     let taken = match tokio::time::timeout(REQUEST_PATIENCE, hand_over.lock()).await {
         Ok(mut hand_over) => std::mem::take(&mut *hand_over),

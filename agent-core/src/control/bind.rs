@@ -120,8 +120,8 @@ fn listen_at(path: &Path, folder: &Path, mode: u32) -> Result<OwnedFd, BindError
         None,
     )
     .map_err(|source| io_error("create", path)(source.into()))?;
-    let address = SocketAddrUnix::new(path)
-        .map_err(|source| io_error("address", path)(source.into()))?;
+    let address =
+        SocketAddrUnix::new(path).map_err(|source| io_error("address", path)(source.into()))?;
     rustix::net::bind(&socket, &address).map_err(|source| refused(path, folder, source.into()))?;
     fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(io_error("set the mode of", path))?;

@@ -40,7 +40,8 @@ mod tests {
 
     #[test]
     fn the_wait_doubles_up_to_the_maximum() {
-        let waits = [1, 2, 3, 7, 8, 9, u32::MAX].map(|failures| BACKOFF.delay(failures).as_millis());
+        let waits =
+            [1, 2, 3, 7, 8, 9, u32::MAX].map(|failures| BACKOFF.delay(failures).as_millis());
         assert_eq!(waits, [500, 1_000, 2_000, 32_000, 60_000, 60_000, 60_000]);
     }
 

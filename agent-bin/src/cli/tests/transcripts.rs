@@ -26,7 +26,7 @@ fn the_status_of_an_agent() {
         "state": "running", "config": "/etc/wazuh-agent/wazuh-agent.yml",
         "state_dir": "/var/lib/wazuh-agent", "modules": modules(),
         "last_restart": { "outcome": "restarted_forced", "method": "helper", "downtime_ms": 30012.5 },
-        "spool": { "stored": 12, "delivered": 9 },
+        "spool": { "stored": 12, "delivered": 9, "last_seq": 40 },
     });
     let expected = "\
 wazuh-agent 0.1.0: running
@@ -53,6 +53,12 @@ fn an_answer_without_any_known_field_is_still_a_text() {
     let record =
         Record::new(json!({ "status": "success", "result": { "modules": 5, "timeline": [{}] } }));
     assert_eq!(outcome_text::outcome(&record.unwrap(), PLAIN), "success\n");
+}
+
+#[test]
+fn a_restart_of_modules_is_made_in_process() {
+    let result = json!({ "outcome": "restarted", "method": "in_process" });
+    assert_eq!(outcome_text::summary(&result), "restarted in process");
 }
 
 #[test]

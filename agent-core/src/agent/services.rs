@@ -1,0 +1,94 @@
+//! What runs beside the main loop: the outputs, the command queue and the control API, with the order of their end.
+
+use std::sync::Arc;
+
+use command_manager::{CommandId, Finish};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::boot::Booted;
+use super::core::Core;
+use super::order::{LoopExecutor, Order, Urgent};
+use super::{CLOSE_STEP, RunError, api};
+use crate::control::{self, ControlPolicy, ControlServer};
+use crate::file_output::{FileOutput, FileOutputConfig};
+
+/// What runs beside the main loop from start to end.
+pub(crate) struct Services {
+    control: ControlServer,
+    stop: watch::Sender<bool>,
+    outputs: Vec<JoinHandle<()>>,
+    queue: JoinHandle<()>,
+}
+
+impl Services {
+    /// Recovers the journal and starts outputs, queue and control API.
+    pub(crate) async fn start(
+        booted: &Booted,
+        orders: mpsc::Sender<Order>,
+        urgent: mpsc::Sender<Urgent>,
+    ) -> Result<Self, RunError> {
+        let core = &booted.core;
+        let config = core.config();
+        let (stop, stopping) = watch::channel(false);
+        let mut outputs = Vec::new();
+        if config.config.events.file.enabled {
+            let file = &config.config.events.file;
+            let output = FileOutput::new(
+                Arc::clone(&core.spool),
+                FileOutputConfig {
+                    path: file.path.clone().unwrap_or_else(|| core.paths.state("events.ndjson")),
+                    rotate_bytes: file.rotate_size,
+                    keep: file.keep,
+                },
+            );
+            let stopping = stopping.clone();
+            outputs.push(tokio::spawn(async move {
+                if let Err(error) = output.run(stopping).await {
+                    tracing::error!(%error, "the file output has ended");
+                }
+            }));
+        }
+        let executor = Arc::new(LoopExecutor {
+            orders,
+            ticket: booted.ticket.clone(),
+            started_at: core.started_at,
+        });
+        if let Err(error) = core.commands.recover(executor.as_ref()).await {
+            core.warn("journal_unreadable", &error.to_string()).await;
+        }
+        let queue = tokio::spawn(Arc::clone(&core.commands).run(executor, stopping));
+        let policy = ControlPolicy { allowed_uids: config.config.control.allowed_uids.clone() };
+        let handler = Arc::new(api::Api { core: Arc::clone(core), urgent });
+        let served = core
+            .listener
+            .try_clone()
+            .and_then(|listener| control::serve(listener, handler, policy));
+        let control = served.map_err(RunError::Serve)?;
+        Ok(Self { control, stop, outputs, queue })
+    }
+
+    /// Ends everything in the order in which it is needed: no new requests, then the outputs, then the journal.
+    pub(crate) async fn end(self, core: &Core, stop_command: Option<CommandId>) {
+        self.control.stop_accepting();
+        self.stop.send_replace(true);
+        for output in self.outputs {
+            if tokio::time::timeout(CLOSE_STEP, output).await.is_err() {
+                tracing::warn!(
+                    "an output did not end in time; it goes on at its cursor after the start"
+                );
+            }
+        }
+        if let Some(id) = stop_command {
+            core.finish_command(&id, Finish::success("the agent was stopped")).await;
+        }
+        let cut_off = self.control.finished(CLOSE_STEP).await;
+        if cut_off > 0 {
+            tracing::info!(cut_off, "clients were cut off; they ask the successor");
+        }
+        if tokio::time::timeout(CLOSE_STEP, self.queue).await.is_err() {
+            tracing::debug!("the command queue was cut off");
+        }
+        core.spool.close();
+    }
+}
