@@ -15,12 +15,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use restart::{
-    EXIT_RESTART, ExecController, HelperController, LaunchPlan, Method, MethodChoice, Notifier,
-    ProcessController, ProcessIdentity, Requested, StartEnvironment, SystemdController, Ticket,
-    TicketDraft, adopt, boottime_ms, choose, helper_main, is_listening_unix_socket, judge,
+    EXIT_RESTART, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity,
+    Requested, StartEnvironment, Ticket, TicketDraft, adopt, boottime_ms, choose, controller_for,
+    helper_main, is_listening_unix_socket, judge,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ struct Agent {
     script: Script,
     launch: LaunchPlan,
     notifier: Notifier,
-    controller: Box<dyn ProcessController>,
+    controller: Arc<dyn ProcessController>,
     own: ProcessIdentity,
     generation: u64,
     found: Value,
@@ -91,11 +92,7 @@ async fn start(
     let facts = restart::Facts::gather(environment).await;
     let method = choose(script.method, &facts);
     let notifier = Notifier::from(environment);
-    let controller: Box<dyn ProcessController> = match method {
-        Method::Systemd => Box::new(SystemdController::new(environment.clone(), notifier.clone())),
-        Method::Helper => Box::new(HelperController::new(launch.clone())),
-        Method::Exec => Box::new(ExecController::new(launch.clone())),
-    };
+    let controller = controller_for(method, environment, &launch, &notifier);
     let names: Vec<&String> = adopted.fds.iter().map(|(name, _)| name).collect();
     let found = json!({
         "identity": own,

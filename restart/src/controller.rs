@@ -25,7 +25,7 @@ pub(crate) mod successor;
 mod systemd;
 pub(crate) mod watched;
 
-pub use choose::{Facts, MethodChoice, choose};
+pub use choose::{Facts, MethodChoice, choose, controller_for};
 pub use exec::{ExecController, ExecPlan, ExecWatchdog};
 pub use helper::{CallOff, HelperController};
 pub use launch::{CaptureError, LaunchPlan};

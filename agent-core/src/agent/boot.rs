@@ -12,9 +12,8 @@ use command_manager::{CommandManager, SystemWallClock};
 use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
-    ExecController, Facts, HelperController, LaunchPlan, Method, MethodChoice, Notifier,
-    ProcessController, ProcessIdentity, Stamp, StartEnvironment, SystemdController, Ticket, adopt,
-    choose, is_listening_unix_socket,
+    Facts, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity, Stamp,
+    StartEnvironment, Ticket, adopt, choose, controller_for, is_listening_unix_socket,
 };
 use tokio::sync::mpsc;
 
@@ -163,11 +162,8 @@ async fn controller(
         RestartMethod::Helper => MethodChoice::Helper,
         RestartMethod::Exec => MethodChoice::Exec,
     };
-    match choose(choice, &Facts::gather(environment).await) {
-        Method::Systemd => Arc::new(SystemdController::new(environment.clone(), notifier.clone())),
-        Method::Helper => Arc::new(HelperController::new(launch.clone())),
-        Method::Exec => Arc::new(ExecController::new(launch.clone())),
-    }
+    let method = choose(choice, &Facts::gather(environment).await);
+    controller_for(method, environment, launch, notifier)
 }
 
 /// A restart that is under way leaves a ticket; only then a held lock is that of a dying predecessor.

@@ -1,9 +1,15 @@
 //! Tells which way of being replaced fits this very process.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::systemd::main_process_of_a_unit;
-use crate::{Method, StartEnvironment};
+use super::{
+    ExecController, HelperController, LaunchPlan, Method, ProcessController, StartEnvironment,
+    SystemdController,
+};
+use crate::Notifier;
 
 /// Exists exactly while systemd is PID 1.
 const SYSTEMD_RUNS: &str = "/run/systemd/system";
@@ -62,6 +68,21 @@ pub fn choose(configured: MethodChoice, facts: &Facts) -> Method {
         // The children of a container's PID 1 die with it, so no helper could outlive it.
         MethodChoice::Auto if facts.pid == 1 => Method::Exec,
         MethodChoice::Auto => Method::Helper,
+    }
+}
+
+/// The controller for `method`, for a process that was started as `launch` says and reports through `notifier`.
+#[must_use]
+pub fn controller_for(
+    method: Method,
+    environment: &StartEnvironment,
+    launch: &LaunchPlan,
+    notifier: &Notifier,
+) -> Arc<dyn ProcessController> {
+    match method {
+        Method::Systemd => Arc::new(SystemdController::new(environment.clone(), notifier.clone())),
+        Method::Helper => Arc::new(HelperController::new(launch.clone())),
+        Method::Exec => Arc::new(ExecController::new(launch.clone())),
     }
 }
 
