@@ -33,7 +33,7 @@ pub struct FileOutputConfig {
     pub path: PathBuf,
     /// In bytes: a file that would grow beyond it is rotated first. A single larger event still gets a file.
     pub rotate_bytes: u64,
-    /// How many rotated files (`PATH.1` is the newest) are kept; 0 counts as 1.
+    /// How many rotated files (`PATH.1` is the newest) are kept; with 0 a full file is deleted.
     pub keep: u32,
 }
 

@@ -118,8 +118,7 @@ async fn start(
     if generation == 1 && script.untidy {
         be_untidy();
     }
-    let mut starts = File::options().create(true).append(true).open(folder.join("starts.jsonl"));
-    writeln!(starts.as_mut().expect("starts.jsonl"), "{found}").expect("starts.jsonl");
+    write_down(&folder, &found);
     notifier.ready("runs").expect("ready");
     if generation == 1 {
         writeln!(std::io::stdout(), "ready").expect("stdout");
@@ -137,6 +136,11 @@ async fn start(
         listener,
         sigterm,
     }
+}
+
+fn write_down(folder: &Path, found: &Value) {
+    let mut starts = File::options().create(true).append(true).open(folder.join("starts.jsonl"));
+    writeln!(starts.as_mut().expect("starts.jsonl"), "{found}").expect("starts.jsonl");
 }
 
 impl Agent {

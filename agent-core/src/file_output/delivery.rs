@@ -40,7 +40,7 @@ struct At {
 
 impl Delivery {
     pub(super) fn new(spool: Arc<Spool>, config: FileOutputConfig) -> Self {
-        let keep = usize::try_from(config.keep.max(1)).unwrap_or(usize::MAX);
+        let keep = usize::try_from(config.keep).unwrap_or(usize::MAX);
         Self { spool, config, keep, at: None }
     }
 

@@ -143,9 +143,13 @@ impl OutputFile {
     }
 }
 
-/// Moves `path` to `PATH.1` and older files up, overwriting `PATH.keep`. After a crash at any point it can be
-/// done again.
+/// Moves `path` to `PATH.1` and older files up, overwriting `PATH.keep`; deletes it if none is kept. After a crash at
+/// any point it can be done again.
 pub(super) fn rotate(path: &Path, keep: usize) -> Result<(), FileOutputError> {
+    if keep == 0 {
+        fs::remove_file(path).map_err(failed("delete", path))?;
+        return sync_folder(path);
+    }
     let taken = (1..=keep)
         .map(|number| Ok(look_at(&rotated(path, number))?.is_some()))
         .collect::<Result<Vec<bool>, FileOutputError>>()?;

@@ -179,6 +179,15 @@ async fn full_files_are_rotated_and_the_oldest_is_dropped() {
 }
 
 #[tokio::test]
+async fn without_kept_files_a_full_one_is_deleted() {
+    let place = Place::rotating(0);
+    place.publish(0..3).await;
+    place.deliver().await;
+    assert_eq!(place.ids(""), [2]);
+    assert!(!place.path(".1").exists());
+}
+
+#[tokio::test]
 async fn a_rotation_cut_short_anywhere_neither_loses_nor_repeats() {
     // The renames of a rotation with three kept files; the process dies after the first `cut` of them.
     let renames = [(".2", ".3"), (".1", ".2"), ("", ".1")];

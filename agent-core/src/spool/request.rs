@@ -37,7 +37,7 @@ pub(super) struct Publish {
     pub(super) checkpoints: Vec<Checkpoint>,
     /// Stored even when the spool is full.
     pub(super) urgent: bool,
-    /// Set when the sink was closed; looked at in the moment of storing.
+    /// Set when the sink was closed; looked at when all requests of a round were taken.
     pub(super) closed: Arc<AtomicBool>,
     pub(super) reply: oneshot::Sender<Result<(), PublishError>>,
 }

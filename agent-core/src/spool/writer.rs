@@ -87,7 +87,8 @@ impl Writer {
         }
     }
 
-    /// Removes batches whose sink was closed or whose publisher has gone away.
+    /// Removes batches whose sink was closed or whose publisher has gone away. This comes after the requests were
+    /// taken: a batch that came behind the reading of checkpoints, from a sink closed before it, is seen as closed.
     fn turn_away(&mut self) {
         for publish in mem::take(&mut self.waiting) {
             if publish.is_closed() {
@@ -118,7 +119,8 @@ impl Writer {
                     change.answer(Err(self.failed("store the cursor of an output", &error)));
                 }
                 for batch in batches {
-                    let reason = self.failed("store a batch", &error).to_string();
+                    self.note_corruption(&error);
+                    let reason = error.to_string();
                     batch.answer(Err(PublishError::Storage { reason }));
                 }
             }
@@ -138,14 +140,10 @@ impl Writer {
             .iter()
             .map(|request| store::apply(&transaction, &request.change, &mut stats))
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut full = false;
         let mut stored = Vec::with_capacity(batches.len());
         for batch in batches {
-            // Once one has to wait, those behind it wait too, so that none is overtaken for ever.
-            let waits = batch.needs_room() && (full || stats.stored >= stats.max_events);
-            full |= waits;
-            // Looked at once more: a sink may have been closed since the round began.
-            let admitted = !waits && !batch.is_closed();
+            // Room never comes back within a transaction, so nobody overtakes one who waits.
+            let admitted = !batch.needs_room() || stats.stored < stats.max_events;
             if admitted {
                 store::insert(&transaction, batch, now, &mut stats)?;
             }
@@ -187,10 +185,14 @@ impl Writer {
     }
 
     fn failed(&self, action: &'static str, error: &rusqlite::Error) -> SpoolError {
+        self.note_corruption(error);
+        SpoolError::Storage { action, reason: error.to_string() }
+    }
+
+    fn note_corruption(&self, error: &rusqlite::Error) {
         if open::is_corrupt(error) {
             open::mark_suspect(&self.path);
         }
-        SpoolError::Storage { action, reason: error.to_string() }
     }
 
     fn end(self) {
