@@ -89,8 +89,7 @@ async fn start(
     let generation = next_generation(&folder.join("generation"));
     let ticket = Ticket::load(&folder.join("ticket.json")).expect("ticket");
     let verdict = ticket.as_ref().map(|ticket| judge(ticket, &own, generation, boottime_ms()));
-    let facts = restart::Facts::gather(environment).await;
-    let method = choose(script.method, &facts);
+    let method = choose(script.method, &restart::Facts::gather(environment).await);
     let notifier = Notifier::from(environment);
     let controller = controller_for(method, environment, &launch, &notifier);
     let names: Vec<&String> = adopted.fds.iter().map(|(name, _)| name).collect();
