@@ -279,6 +279,66 @@ fn sigterm_ends_the_agent_with_status_zero() {
 }
 
 #[test]
+fn sigterm_during_a_slow_start_is_obeyed_without_waiting_for_the_module() {
+    let slow = "scripted:\n  start: [hang]\nrestart:\n  start_timeout: 10m\n";
+    let mut agent = TestAgent::new(scripted_binary(), slow);
+    agent.spawn_until(&mut agent.command("run"), "starting");
+    let process = pidfd_open(Pid::from_raw(agent.pid()).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, Signal::TERM).unwrap();
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stop_before_the_confirmation_ends_the_restart_as_stopped_instead() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  start: [ok]\n");
+    agent.start();
+    agent.configure("scripted:\n  start: [hang]\nrestart:\n  start_timeout: 10m\n");
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the next process starts", |agent| {
+        agent.status().is_some_and(|status| status["generation"] == 2)
+    });
+    assert_eq!(agent.cli(&["stop"]).status.code(), Some(0));
+    agent.reap();
+    agent.configure("scripted:\n  start: [ok]\n");
+    agent.start();
+    let commands = agent.json(&["commands", "list"]).1;
+    let restart =
+        commands["commands"].as_array().unwrap().iter().find(|c| c["type"] == "restart-agent");
+    let restart = restart.unwrap();
+    assert_eq!(restart["status"], "failure", "{restart:#}");
+    assert_eq!(restart["result"]["outcome"], "stopped_instead", "{restart:#}");
+}
+
+#[test]
+fn a_forced_restart_does_not_wait_for_a_busy_module_and_says_so() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  ready: [busy]\n");
+    agent.start();
+    let (code, record) = agent.json(&["restart", "--force"]);
+    assert_eq!(
+        (code, &record["result"]["outcome"]),
+        (Some(0), &"restarted_forced".into()),
+        "{record:#}"
+    );
+    assert!(record["result"].to_string().contains("not ready: forced"), "{record:#}");
+}
+
+#[test]
+fn an_operators_stop_overtakes_a_restart_under_way() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  ready: [busy]\n");
+    agent.start();
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the modules are drained", |agent| agent.log().contains("busy as scripted"));
+    assert_eq!(agent.cli(&["stop"]).status.code(), Some(0));
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+    agent.start();
+    let commands = agent.json(&["commands", "list"]).1;
+    let restart =
+        commands["commands"].as_array().unwrap().iter().find(|c| c["type"] == "restart-agent");
+    assert_eq!(restart.unwrap()["result"]["outcome"], "stopped_instead", "{commands:#}");
+    assert_eq!(agent.status().unwrap()["generation"], 2, "nobody started it in between");
+}
+
+#[test]
 fn a_second_agent_on_the_same_folder_is_refused_with_the_pid_of_the_first() {
     let mut agent = TestAgent::new(binary(), "");
     agent.start();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use module_api::{EventSink, Module, ModuleKind, ModuleName, StartContext, TaskSpawner};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 use crate::spool::Spool;
 use crate::state_store::StateStore;
@@ -167,20 +168,18 @@ impl Supervisor {
         let running = Running { module: Arc::clone(&module), sink, tasks };
         self.with(name, |slot| slot.running = Some(running));
 
-        // In a task of its own, so that a panic is an error and nothing else.
-        let mut start = tokio::spawn(async move { module.start(context).await });
+        // In a task of its own, so that a panic is an error and nothing else; dropped with this call.
+        let mut starting = JoinSet::new();
+        starting.spawn(async move { module.start(context).await });
         let failed = |reason: String| StartModuleError::Start { module: name.clone(), reason };
-        match tokio::time::timeout(within, &mut start).await {
-            Ok(Ok(Ok(()))) => {
+        match tokio::time::timeout(within, starting.join_next()).await {
+            Ok(Some(Ok(Ok(())))) => {
                 self.with(name, |slot| slot.set_state(ModuleState::Running, wall_clock::now()));
                 Ok(())
             }
-            Ok(Ok(Err(error))) => Err(failed(error.to_string())),
-            Ok(Err(panicked)) => Err(failed(panicked.to_string())),
-            Err(_) => {
-                start.abort();
-                Err(failed(format!("it took longer than {within:?}")))
-            }
+            Ok(Some(Ok(Err(error)))) => Err(failed(error.to_string())),
+            Ok(Some(Err(panicked))) => Err(failed(panicked.to_string())),
+            Ok(None) | Err(_) => Err(failed(format!("it took longer than {within:?}"))),
         }
     }
 

@@ -77,15 +77,18 @@ impl TestAgent {
         self.spawn(&mut command);
     }
 
-    /// Starts `command` as the agent, with its log in the folder.
+    /// Starts `command` as the agent, with its log in the folder; returns when it says that it runs.
     pub(crate) fn spawn(&mut self, command: &mut Command) {
+        self.spawn_until(command, "running");
+    }
+
+    /// The same, but returns when the agent says that it is in `state`.
+    pub(crate) fn spawn_until(&mut self, command: &mut Command, state: &str) {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(command.spawn().unwrap());
-        self.until("the agent runs", |agent| {
-            agent.status().is_some_and(|s| s["state"] == "running")
-        });
+        self.until(state, |agent| agent.status().is_some_and(|status| status["state"] == state));
     }
 
     /// Waits for the process that the test started, so that it does not stay a zombie.

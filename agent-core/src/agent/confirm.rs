@@ -31,16 +31,31 @@ pub(crate) async fn confirm(
     if outcome != Outcome::Restarted {
         core.warn("restart_not_clean", &end.text).await;
     }
+    core.activity().last_restart = Some(result);
+    close(&core, &ticket, end).await;
+}
+
+/// Ends a restart whose new process was stopped before it was confirmed.
+pub(crate) async fn overtaken(core: &Core, ticket: &Ticket) {
+    let end = Finish::failure(
+        ErrorCode::OvertakenByStop,
+        "the agent was stopped before the restart was confirmed",
+    )
+    .with_result(json!({"outcome": Outcome::StoppedInstead}));
+    close(core, ticket, end).await;
+}
+
+/// Finishes the commands of the ticket, then takes it away: a crash in between finishes them again, which changes
+/// nothing.
+async fn close(core: &Core, ticket: &Ticket, end: Finish) {
     for id in &ticket.command_ids {
         match CommandId::new(id) {
             Ok(id) => core.finish_command(&id, end.clone()).await,
             Err(error) => tracing::error!(%error, "the ticket names a command that cannot exist"),
         }
     }
-    core.activity().last_restart = Some(result);
-    let path = core.paths.state(super::TICKET);
-    if let Err(error) = std::fs::remove_file(&path) {
-        tracing::error!(%error, "cannot remove {}; the next start will judge it again", path.display());
+    if let Err(error) = Ticket::close(&core.paths.state(super::TICKET)) {
+        tracing::error!(%error, "the next start will judge the ticket again");
     }
 }
 

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use command_manager::{CommandId, CommandType, Execution};
+use command_manager::{CommandId, CommandType, ErrorCode, Execution, Finish};
 use module_api::ModuleName;
-use restart::{Event, Stamp, judge};
+use restart::{Event, Stamp, Ticket, judge};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use super::boot::{Setup, boot};
 use super::core::Core;
 use super::host::Way;
 use super::order::{Order, Urgent};
-use super::replace::{Ended, Requests};
+use super::replace::{Ended, Leave, Requests};
 use super::services::Services;
-use super::{Exit, RunError, TICKET, confirm, modules, replace};
+use super::{Exit, RunError, confirm, modules, replace};
 use crate::run_record::HowEnded;
 use crate::supervisor::{Backoff, Failure};
 
@@ -45,26 +45,18 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
         failures: booted.failures,
         due: BTreeMap::new(),
         operation: None,
+        unconfirmed: booted.ticket,
+        stamps: booted.stamps,
+        confirmation: None,
+        interrupted: false,
     };
-    agent.start_modules().await;
-    core.set_state("running");
-    let mut stamps = booted.stamps;
-    stamps.push(Stamp::now("running"));
-    core.notify(core.notifier.ready("all modules were started"));
-    tracing::info!(pid = core.identity.pid, generation = core.generation, method = %core.controller.method(), "agent is running");
-    if let Some(ticket) = booted.ticket {
-        let started_ms = stamps.first().map_or(0, |stamp| stamp.at_ms);
-        let verdict = judge(&ticket, &core.identity, core.generation, started_ms);
-        tokio::spawn(confirm::confirm(Arc::clone(&core), ticket, verdict, stamps));
-    }
-    let (way, stop_command) = agent.turn().await;
-    // A ticket that is there stands for a restart that this process makes way for.
-    let replaced = core.paths.state(TICKET).exists();
-    let how = if replaced { HowEnded::Replaced } else { HowEnded::Stopped };
+    let Leave { way, replaced, stop_command } = agent.turn().await;
+    agent.end_confirmation().await;
     if !replaced {
         replace::overtake_waiting_restarts(&core).await;
     }
     services.end(&core, stop_command).await;
+    let how = if replaced { HowEnded::Replaced } else { HowEnded::Stopped };
     let record = crate::run_record::RunRecord { ended: Some(how), ..booted.run_record };
     if let Err(error) = record.store(&core.paths.state("run.json")) {
         tracing::error!(%error, "the next start will take this end for a kill");
@@ -104,31 +96,44 @@ struct Agent {
     /// Failed modules and when they are started again.
     due: BTreeMap<ModuleName, Instant>,
     operation: Option<Operation>,
+    /// The ticket of the restart that made this process, until it is confirmed.
+    unconfirmed: Option<Ticket>,
+    /// The phases of this start, for the confirmation.
+    stamps: Vec<Stamp>,
+    confirmation: Option<JoinHandle<()>>,
+    /// Whether SIGINT has come before.
+    interrupted: bool,
 }
 
 /// The one thing that is under way.
 struct Operation {
     /// Whether it ends the process by itself when it is told to stop; anything else is cut off.
     takes_stops: bool,
+    /// The command that it is carried out for.
+    command: Option<CommandId>,
     task: JoinHandle<Ended>,
     requests: mpsc::Sender<Event>,
 }
 
 /// What the main loop reacts to.
 enum Happening {
+    /// SIGTERM: from a controller or from an operator.
     Terminated,
+    /// SIGINT: always from an operator.
+    Interrupted,
     HangUp,
     Ordered(Box<Order>),
     Urgent(Urgent),
     Failed(Failure),
     RetryDue,
-    OperationEnded(Ended),
+    OperationEnded(Result<Ended, JoinError>),
     WatchdogDue,
 }
 
 impl Agent {
     /// Turns until the process is to end.
-    async fn turn(&mut self) -> (Way, Option<CommandId>) {
+    async fn turn(&mut self) -> Leave {
+        self.start_modules();
         // Half the interval, as sd_notify(3) advises, so that one late ping kills nobody.
         let half = self.core.notifier.watchdog_interval().map(|whole| whole / 2);
         let mut watchdog = half.map(tokio::time::interval);
@@ -140,13 +145,19 @@ impl Agent {
                     self.stop_or_pass_on(Some(id), Event::StopRequested).await;
                 }
                 Happening::Urgent(Urgent::Force) => self.force().await,
+                Happening::Interrupted => self.interrupted().await,
                 Happening::HangUp => self.reload_on_signal(),
                 Happening::Ordered(order) => self.obey(*order),
                 Happening::Failed(failure) => self.failed(&failure),
                 Happening::RetryDue => self.retry(),
-                Happening::OperationEnded(Ended::GoOn) => self.operation = None,
-                Happening::OperationEnded(Ended::Leave { way, stop_command }) => {
-                    return (way, stop_command);
+                Happening::OperationEnded(ended) => {
+                    let operation = self.operation.take();
+                    match ended {
+                        Ok(Ended::GoOn) => {}
+                        Ok(Ended::Started(failures)) => self.modules_started(failures),
+                        Ok(Ended::Leave(leave)) => return leave,
+                        Err(error) => self.operation_failed(operation, &error).await,
+                    }
                 }
             }
         }
@@ -157,7 +168,7 @@ impl Agent {
         let retry = retry_at.is_some() && self.operation.is_none();
         tokio::select! {
             _ = self.signals.terminate.recv() => Happening::Terminated,
-            _ = self.signals.interrupt.recv() => Happening::Terminated,
+            _ = self.signals.interrupt.recv() => Happening::Interrupted,
             _ = self.signals.hang_up.recv() => Happening::HangUp,
             Some(order) = self.orders.recv(), if self.operation.is_none() => Happening::Ordered(Box::new(order)),
             Some(urgent) = self.urgent.recv() => Happening::Urgent(urgent),
@@ -166,10 +177,7 @@ impl Agent {
             ended = async { match &mut self.operation {
                 Some(operation) => (&mut operation.task).await,
                 None => std::future::pending().await,
-            } } => Happening::OperationEnded(ended.unwrap_or_else(|error| {
-                tracing::error!(%error, "an operation of the agent failed");
-                Ended::GoOn
-            })),
+            } } => Happening::OperationEnded(ended),
             _ = async { match watchdog {
                 Some(watchdog) => watchdog.tick().await,
                 None => std::future::pending().await,
@@ -177,10 +185,56 @@ impl Agent {
         }
     }
 
-    async fn start_modules(&mut self) {
-        let names = self.core.supervisor.enabled();
-        for (name, reason) in modules::start_all(&self.core, &names).await {
+    /// Starts all modules side by side, while signals are already answered.
+    fn start_modules(&mut self) {
+        let core = Arc::clone(&self.core);
+        self.begin(false, None, |_| async move {
+            Ended::Started(modules::start_all(&core, &core.supervisor.enabled()).await)
+        });
+    }
+
+    /// From here on the agent works: says so, and confirms the restart that brought it here.
+    fn modules_started(&mut self, failures: Vec<(ModuleName, String)>) {
+        for (name, reason) in failures {
             self.start_failed(name, reason);
+        }
+        let core = Arc::clone(&self.core);
+        core.set_state("running");
+        self.stamps.push(Stamp::now("running"));
+        core.notify(core.notifier.ready("all modules were started"));
+        let method = core.controller.method();
+        tracing::info!(pid = core.identity.pid, generation = core.generation, %method, "agent is running");
+        if let Some(ticket) = self.unconfirmed.clone() {
+            let stamps = std::mem::take(&mut self.stamps);
+            let started_ms = stamps.first().map_or(0, |stamp| stamp.at_ms);
+            let verdict = judge(&ticket, &core.identity, core.generation, started_ms);
+            self.confirmation = Some(tokio::spawn(confirm::confirm(core, ticket, verdict, stamps)));
+        }
+    }
+
+    /// A stop that comes before the confirmation is its end: the restart was overtaken.
+    async fn end_confirmation(&mut self) {
+        let Some(ticket) = self.unconfirmed.take() else { return };
+        if let Some(confirmation) = self.confirmation.take() {
+            if confirmation.is_finished() {
+                return;
+            }
+            confirmation.abort();
+            // Cut off or just finished: what it has written stands, the rest is written below.
+            if confirmation.await.is_ok() {
+                return;
+            }
+        }
+        confirm::overtaken(&self.core, &ticket).await;
+    }
+
+    /// An operation that panicked: its command must not stay in progress, because the queue waits for it.
+    async fn operation_failed(&mut self, operation: Option<Operation>, error: &JoinError) {
+        tracing::error!(%error, "an operation of the agent failed");
+        self.core.set_state("running");
+        if let Some(id) = operation.and_then(|operation| operation.command) {
+            let text = format!("the agent failed to carry the command out: {error}");
+            self.core.finish_command(&id, Finish::failure(ErrorCode::Failed, text)).await;
         }
     }
 
@@ -232,7 +286,7 @@ impl Agent {
             return;
         }
         let core = Arc::clone(&self.core);
-        self.begin(false, |_| async move {
+        self.begin(false, None, |_| async move {
             core.notify(core.notifier.reloading());
             let end = modules::reload(&core, None).await;
             core.notify(core.notifier.ready("reloaded"));
@@ -243,13 +297,14 @@ impl Agent {
 
     fn obey(&mut self, Order { record, reply }: Order) {
         let core = Arc::clone(&self.core);
+        let id = Some(record.id.clone());
         match record.kind {
             CommandType::RestartAgent => {
-                self.begin(true, |requests| replace::restart(core, record, reply, requests));
+                self.begin(true, id, |requests| replace::restart(core, record, reply, requests));
             }
             CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
                 self.due.clear();
-                self.begin(false, |_| async move {
+                self.begin(false, id, |_| async move {
                     let end = match record.kind {
                         CommandType::RestartModule => modules::restart(&core, &record).await,
                         CommandType::Reload => modules::reload(&core, Some(&record.id)).await,
@@ -282,8 +337,20 @@ impl Agent {
                     operation.task.abort();
                 }
                 let core = Arc::clone(&self.core);
-                self.begin(true, |requests| replace::stop(core, command, requests));
+                self.begin(true, command.clone(), |requests| {
+                    replace::stop(core, command, requests)
+                });
             }
+        }
+    }
+
+    /// The first Ctrl-C stops, a further one does not wait any more.
+    async fn interrupted(&mut self) {
+        if self.interrupted {
+            self.force().await;
+        } else {
+            self.interrupted = true;
+            self.stop_or_pass_on(None, Event::StopRequested).await;
         }
     }
 
@@ -296,12 +363,16 @@ impl Agent {
         }
     }
 
-    fn begin<F>(&mut self, takes_stops: bool, work: impl FnOnce(Requests) -> F)
-    where
+    fn begin<F>(
+        &mut self,
+        takes_stops: bool,
+        command: Option<CommandId>,
+        work: impl FnOnce(Requests) -> F,
+    ) where
         F: Future<Output = Ended> + Send + 'static,
     {
         let (requests, receiver) = mpsc::channel(8);
         let task = tokio::spawn(work((requests.clone(), receiver)));
-        self.operation = Some(Operation { takes_stops, task, requests });
+        self.operation = Some(Operation { takes_stops, command, task, requests });
     }
 }

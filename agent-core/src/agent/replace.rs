@@ -19,16 +19,23 @@ use super::host::{HandOver, LoopHost, Way};
 use crate::preflight;
 use crate::supervisor::ModuleState;
 
-/// What an operation means for the main loop.
+/// What the end of an operation means for the main loop.
 pub(crate) enum Ended {
+    /// The modules were started; these failed, with the reason.
+    Started(Vec<(ModuleName, String)>),
     /// The agent goes on.
     GoOn,
-    /// The process is to end like this; `finish` is written when everything else is done.
-    Leave {
-        way: Way,
-        /// The command that is finished by leaving, if one asked for a stop.
-        stop_command: Option<CommandId>,
-    },
+    /// The process is to end.
+    Leave(Leave),
+}
+
+/// How the process is to end.
+pub(crate) struct Leave {
+    pub(crate) way: Way,
+    /// Whether a successor is expected: the restart goes on there.
+    pub(crate) replaced: bool,
+    /// The command that is finished by leaving, if one asked for a stop.
+    pub(crate) stop_command: Option<CommandId>,
 }
 
 /// Both ends of what the loop is told from outside.
@@ -108,12 +115,13 @@ async fn conclude(
             if let Some(ticket) = hand_over.ticket {
                 close_ticket(core, ticket, &outcome);
             }
-            Ended::Leave { way: hand_over.way.unwrap_or(Way::End), stop_command: None }
+            let way = hand_over.way.unwrap_or(Way::End);
+            Ended::Leave(Leave { way, replaced: true, stop_command: None })
         }
         Ending::StoppedInstead => {
             withdraw(hand_over);
             core.finish_command(&record.id, overtaken()).await;
-            Ended::Leave { way: Way::End, stop_command: None }
+            Ended::Leave(Leave { way: Way::End, replaced: false, stop_command: None })
         }
         Ending::CalledOff(reason) => {
             withdraw(hand_over);
@@ -134,7 +142,7 @@ pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: 
     let outcome =
         run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;
     log_unclean(&outcome);
-    Ended::Leave { way: Way::End, stop_command: command }
+    Ended::Leave(Leave { way: Way::End, replaced: false, stop_command: command })
 }
 
 /// Runs the shutdown loop over `modules` and passes its progress on to the command's watchers. Modules that it ended are

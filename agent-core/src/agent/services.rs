@@ -49,6 +49,12 @@ impl Services {
                 }
             }));
         }
+        if !config.config.events.file.enabled
+            && let Err(error) = core.spool.forget_output(FileOutput::NAME).await
+        {
+            // Its cursor keeps every event, until the spool is full.
+            core.warn("output_not_forgotten", &error.to_string()).await;
+        }
         let executor = Arc::new(LoopExecutor {
             orders,
             ticket: booted.ticket.clone(),
