@@ -141,6 +141,24 @@ fn a_stop_by_systemctl_stays_a_stop() {
 }
 
 #[test]
+fn a_stop_by_command_stops_the_unit_although_it_always_restarts() {
+    let test = "a_stop_by_command_stops_the_unit_although_it_always_restarts";
+    let Some(up) = boot(test, "order") else { return };
+    let agent = inside(binary());
+    up.install(&agent, CONFIG);
+    assert_eq!(up.property("Restart"), "always");
+    let (code, answer) = up.agent(&agent, &["stop"]);
+    assert_eq!(code, Some(0), "{answer:#}\n{}", up.journal());
+    // Waits until systemd has nothing left to do for the unit.
+    up.sh("systemctl stop wazuh-agent");
+    assert_eq!(up.property("ActiveState"), "inactive");
+    assert_eq!(up.property("NRestarts"), "0");
+    up.sh("systemctl start wazuh-agent");
+    let events = up.sh("cat /var/lib/wazuh-agent/events.ndjson || true");
+    assert!(!events.contains("unclean_stop"), "{events}");
+}
+
+#[test]
 fn a_broken_configuration_stops_the_start_for_good_with_status_78() {
     let test = "a_broken_configuration_stops_the_start_for_good_with_status_78";
     let Some(up) = boot(test, "broken") else { return };

@@ -89,6 +89,15 @@ pub trait ProcessController: Send + Sync {
         fds: Vec<(String, OwnedFd)>,
         remaining: Duration,
     ) -> Result<Requested, ReplaceError>;
+
+    /// Makes sure that nobody starts the agent again when this process ends by itself, because an operator wants it
+    /// stopped. A replacement that was requested is taken back by that where the controller can do so alone.
+    ///
+    /// # Errors
+    /// Who would start it again, and why that could not be prevented; the process had better not end then.
+    async fn renounce(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What a successful request leaves to the caller.

@@ -116,8 +116,10 @@ impl Shutdown {
                 self.each(|ladder, effects| ladder.abandon(now, "forced", effects), &mut effects);
             }
             (_, Event::DeadlinePassed) => self.expire(now, &mut effects),
+            // Too late to resume anything, early enough that nobody comes after.
+            (Phase::Closing, Event::StopRequested) => self.stop_instead = true,
             // The gate is not waiting for these: a second SIGTERM, or the controller's answer after a stop.
-            (Phase::Closing, Event::Terminated | Event::StopRequested)
+            (Phase::Closing, Event::Terminated)
             | (
                 Phase::Draining | Phase::Closing,
                 Event::ReplacementAccepted

@@ -49,13 +49,14 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
         stamps: booted.stamps,
         confirmation: None,
         interrupted: false,
+        stop_command: None,
     };
-    let Leave { way, replaced, stop_command } = agent.turn().await;
+    let Leave { way, replaced } = agent.turn().await;
     agent.end_confirmation().await;
     if !replaced {
         replace::overtake_waiting_restarts(&core).await;
     }
-    services.end(&core, stop_command).await;
+    services.end(&core, agent.stop_command.take()).await;
     let how = if replaced { HowEnded::Replaced } else { HowEnded::Stopped };
     let record = crate::run_record::RunRecord { ended: Some(how), ..booted.run_record };
     if let Err(error) = record.store(&core.paths.state("run.json")) {
@@ -103,6 +104,8 @@ struct Agent {
     confirmation: Option<JoinHandle<()>>,
     /// Whether SIGINT has come before.
     interrupted: bool,
+    /// The command that is finished by ending, if one asked for the stop.
+    stop_command: Option<CommandId>,
 }
 
 /// The one thing that is under way.
@@ -141,9 +144,7 @@ impl Agent {
             match self.next(&mut watchdog).await {
                 Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
                 Happening::Terminated => self.stop_or_pass_on(None, Event::Terminated).await,
-                Happening::Urgent(Urgent::Stop(id)) => {
-                    self.stop_or_pass_on(Some(id), Event::StopRequested).await;
-                }
+                Happening::Urgent(Urgent::Stop(id)) => self.stop_ordered(id).await,
                 Happening::Urgent(Urgent::Force) => self.force().await,
                 Happening::Interrupted => self.interrupted().await,
                 Happening::HangUp => self.reload_on_signal(),
@@ -342,6 +343,20 @@ impl Agent {
                 });
             }
         }
+    }
+
+    /// A stop by command holds only if nobody starts the agent again.
+    async fn stop_ordered(&mut self, id: CommandId) {
+        if let Err(reason) = self.core.controller.renounce().await {
+            let text = format!(
+                "the agent was not stopped, because it would be started again: {reason}; stop its unit with systemctl"
+            );
+            tracing::warn!(%id, "{text}");
+            self.core.finish_command(&id, Finish::failure(ErrorCode::Refused, text)).await;
+            return;
+        }
+        self.stop_command = Some(id.clone());
+        self.stop_or_pass_on(Some(id), Event::StopRequested).await;
     }
 
     /// The first Ctrl-C stops, a further one does not wait any more.

@@ -34,8 +34,6 @@ pub(crate) struct Leave {
     pub(crate) way: Way,
     /// Whether a successor is expected: the restart goes on there.
     pub(crate) replaced: bool,
-    /// The command that is finished by leaving, if one asked for a stop.
-    pub(crate) stop_command: Option<CommandId>,
 }
 
 /// Both ends of what the loop is told from outside.
@@ -116,12 +114,12 @@ async fn conclude(
                 close_ticket(core, ticket, &outcome);
             }
             let way = hand_over.way.unwrap_or(Way::End);
-            Ended::Leave(Leave { way, replaced: true, stop_command: None })
+            Ended::Leave(Leave { way, replaced: true })
         }
         Ending::StoppedInstead => {
             withdraw(hand_over);
             core.finish_command(&record.id, overtaken()).await;
-            Ended::Leave(Leave { way: Way::End, replaced: false, stop_command: None })
+            Ended::Leave(Leave { way: Way::End, replaced: false })
         }
         Ending::CalledOff(reason) => {
             withdraw(hand_over);
@@ -142,7 +140,7 @@ pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: 
     let outcome =
         run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;
     log_unclean(&outcome);
-    Ended::Leave(Leave { way: Way::End, replaced: false, stop_command: command })
+    Ended::Leave(Leave { way: Way::End, replaced: false })
 }
 
 /// Runs the shutdown loop over `modules` and passes its progress on to the command's watchers. Modules that it ended are

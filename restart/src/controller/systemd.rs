@@ -166,4 +166,16 @@ impl ProcessController for SystemdController {
         }
         Ok(Requested::ExitWith75)
     }
+
+    async fn renounce(&self) -> Result<(), String> {
+        let found = find_own_unit(&self.environment).await;
+        let over_d_bus = match &found {
+            Ok(unit) => job::stop(unit).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let Err(first) = over_d_bus else { return Ok(()) };
+        tracing::warn!(error = %first, "systemd cannot be asked over D-Bus, trying systemctl");
+        let second = systemctl::stop(found.as_ref().ok()).await;
+        second.map_err(|second| format!("{first}; {second}"))
+    }
 }

@@ -217,6 +217,13 @@ fn an_operators_stop_overtakes_a_restart() {
 }
 
 #[test]
+fn an_operators_stop_wins_also_when_the_modules_are_closing() {
+    let run = begin(Purpose::Replace).answer(1, Answer::Done).after(0.0, Event::Terminated);
+    let run = run.after(0.0, Event::StopRequested).answer(2, Answer::Done).answer(3, Answer::Done);
+    assert_eq!(run.outcome().ending, Ending::StoppedInstead);
+}
+
+#[test]
 fn sigterm_before_the_controller_was_asked_is_an_operators_stop() {
     let run = begin(Purpose::Replace).after(0.0, Event::Terminated).answer(1, Answer::Done);
     let run = run.answer(2, Answer::Done).answer(3, Answer::Done);

@@ -39,6 +39,13 @@ pub(super) async fn restart(unit: &OwnUnit) -> Result<oneshot::Receiver<String>,
     Ok(fate)
 }
 
+/// Asks for the stop of the unit; a restart of it that is under way is cancelled by that.
+pub(super) async fn stop(unit: &OwnUnit) -> Result<(), SystemdError> {
+    unit.call("StopUnit", &(&unit.id, "replace")).await?;
+    tracing::info!(unit = %unit.id, "systemd was asked for the stop");
+    Ok(())
+}
+
 async fn job_ends(unit: &OwnUnit) -> Result<MessageStream, SystemdError> {
     let failed = |source| SystemdError::Call { call: "JobRemoved".to_owned(), source };
     let rule = MatchRule::builder()

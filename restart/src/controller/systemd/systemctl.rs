@@ -16,14 +16,7 @@ const SIGTERM: i32 = 15;
 
 /// Runs `systemctl --no-block restart`, on `unit` or else on the unit that the control group names.
 pub(super) async fn restart(unit: Option<&OwnUnit>) -> Result<(), String> {
-    let (id, of_user) = match unit {
-        Some(unit) => (unit.id.clone(), unit.of_user),
-        None => {
-            let text =
-                std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
-            unit_of_cgroup(&text).ok_or("the control group names no service")?
-        }
-    };
+    let (id, of_user) = name(unit)?;
     let both = move || {
         // As over D-Bus: a start limit used up would stop the unit and leave it so.
         if let Err(error) = run("reset-failed", &id, of_user) {
@@ -32,6 +25,21 @@ pub(super) async fn restart(unit: Option<&OwnUnit>) -> Result<(), String> {
         run("restart", &id, of_user)
     };
     tokio::task::spawn_blocking(both).await.map_err(|error| error.to_string())?
+}
+
+/// Runs `systemctl --no-block stop`, on the same unit.
+pub(super) async fn stop(unit: Option<&OwnUnit>) -> Result<(), String> {
+    let (id, of_user) = name(unit)?;
+    let stopping = tokio::task::spawn_blocking(move || run("stop", &id, of_user)).await;
+    stopping.map_err(|error| error.to_string())?
+}
+
+fn name(unit: Option<&OwnUnit>) -> Result<(String, bool), String> {
+    if let Some(unit) = unit {
+        return Ok((unit.id.clone(), unit.of_user));
+    }
+    let text = std::fs::read_to_string("/proc/self/cgroup").map_err(|error| error.to_string())?;
+    Ok(unit_of_cgroup(&text).ok_or("the control group names no service")?)
 }
 
 #[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
