@@ -22,19 +22,18 @@ use agent_core::control::{ApiAnswer, ControlClient, command_path};
 
 use crate::args::{CommandsVerb, GlobalOptions, Question};
 use crate::exit::Exit;
-use crate::paths::{Places, Surroundings};
+use crate::paths::Surroundings;
 use command::Order;
 use error::CliError;
 use record::Record;
 use screen::Screen;
 
-/// Asks the agent that `options` point to, prints what it says, and returns the exit code of the program.
-pub(crate) fn dispatch(options: &GlobalOptions, question: Question) -> ExitCode {
+/// Asks the agent that listens on `socket`, prints what it says, and returns the exit code of the program.
+pub(crate) fn dispatch(options: &GlobalOptions, socket: &Path, question: Question) -> ExitCode {
     let around = Surroundings::read();
-    let places = Places::find(options, &around);
     let mut screen = Screen::standard(options.json, around.no_color);
     let exit = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(answer(&places.socket, question, &mut screen)),
+        Ok(runtime) => runtime.block_on(answer(socket, question, &mut screen)),
         Err(source) => screen.report(&CliError::Runtime { source }),
     };
     screen.finish(exit).into()

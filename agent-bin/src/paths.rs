@@ -65,6 +65,8 @@ pub(crate) struct Places {
     pub(crate) run_dir: PathBuf,
     /// The control socket.
     pub(crate) socket: PathBuf,
+    /// Whether the command line named it; it wins over the configuration.
+    pub(crate) socket_is_given: bool,
 }
 
 impl Places {
@@ -83,6 +85,7 @@ impl Places {
             config: options.config.clone().unwrap_or_else(|| default_config(around)),
             config_is_given: options.config.is_some(),
             socket: options.socket.clone().unwrap_or_else(|| run_dir.join(SOCKET_NAME)),
+            socket_is_given: options.socket.is_some(),
             state_dir,
             run_dir,
         }

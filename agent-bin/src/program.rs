@@ -33,7 +33,10 @@ pub fn main_with(kinds: Vec<Arc<dyn ModuleKind>>) -> ExitCode {
         },
         Verb::CheckConfig => start::check_config(&places(), &kinds, args.global.json),
         Verb::Demo(options) => demo::run(&options),
-        Verb::Ask(question) => cli::dispatch(&args.global, question),
+        Verb::Ask(question) => {
+            let socket = start::socket(&places(), &kinds);
+            cli::dispatch(&args.global, &socket, question)
+        }
         Verb::RestartHelper => start::complain(
             Exit::Usage,
             "restart-helper is started by the agent itself and takes no options",

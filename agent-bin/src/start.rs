@@ -1,5 +1,6 @@
 //! `wazuh-agent run`: logs, runtime, agent, and the end of the process.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use tracing::level_filters::LevelFilter;
 use crate::exit::Exit as Code;
 use crate::paths::Places;
 
-/// Runtime threads: a module that blocks one must not stop the others, also on a machine with one core.
-const THREADS: usize = 4;
+/// Threads of the agent itself; each module has its own.
+const THREADS: usize = 2;
 
 /// Runs an agent to its end.
 pub(crate) fn run(
@@ -44,6 +45,7 @@ pub(crate) fn run(
             config_is_given: places.config_is_given,
             state_dir: places.state_dir.clone(),
             run_dir: places.run_dir.clone(),
+            socket: places.socket_is_given.then(|| places.socket.clone()),
         },
         kinds,
         version: env!("CARGO_PKG_VERSION"),
@@ -65,7 +67,15 @@ pub(crate) fn run(
 pub(crate) fn check_config(places: &Places, kinds: &[Arc<dyn ModuleKind>], json: bool) -> ExitCode {
     let path = &places.config;
     match load(places, kinds) {
-        Ok(_) if json => println!("{}", serde_json::json!({"file": path, "problems": []})),
+        Ok(_) if json => {
+            println!(
+                "{}",
+                serde_json::json!({"file": path, "exists": path.exists(), "problems": []})
+            );
+        }
+        Ok(_) if !path.exists() => {
+            println!("{}: there is no such file; the defaults hold", path.display());
+        }
         Ok(_) => println!("{}: the configuration is right", path.display()),
         Err(error) if json => {
             println!("{}", serde_json::json!({"file": path, "problems": error.problems}));
@@ -74,6 +84,14 @@ pub(crate) fn check_config(places: &Places, kinds: &[Arc<dyn ModuleKind>], json:
         Err(error) => return complain(Code::Config, &error.to_string()),
     }
     Code::Success.into()
+}
+
+/// The socket that the agent of these places listens on: as named, as configured, or in the run folder. A configuration
+/// that cannot be read says nothing about it.
+pub(crate) fn socket(places: &Places, kinds: &[Arc<dyn ModuleKind>]) -> PathBuf {
+    let configured = || load(places, kinds).ok().and_then(|loaded| loaded.config.control.socket);
+    if places.socket_is_given { None } else { configured() }
+        .unwrap_or_else(|| places.socket.clone())
 }
 
 /// A file that was named has to be there; the one at the usual place may be missing.

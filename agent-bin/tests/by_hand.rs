@@ -338,6 +338,135 @@ fn an_operators_stop_overtakes_a_restart_under_way() {
     assert_eq!(agent.status().unwrap()["generation"], 2, "nobody started it in between");
 }
 
+/// Kills a process by its pid, which the test knows to be of this agent.
+fn kill(pid: i32, signal: Signal) {
+    let process = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, signal).unwrap();
+}
+
+fn last_restart(agent: &TestAgent) -> serde_json::Value {
+    let commands = agent.json(&["commands", "list"]).1;
+    let commands = commands["commands"].as_array().unwrap();
+    commands.iter().find(|command| command["type"] == "restart-agent").unwrap().clone()
+}
+
+#[test]
+fn a_stop_that_meets_a_restart_which_is_refused_still_stops() {
+    let mut agent = TestAgent::new(binary(), "");
+    let copy = agent.path("wazuh-agent");
+    fs::copy(binary(), &copy).unwrap();
+    agent.binary.clone_from(&copy);
+    agent.start();
+    agent.binary = binary();
+    fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    let stopped = agent.cli(&["stop"]);
+    assert_eq!(stopped.status.code(), Some(0), "{}", String::from_utf8_lossy(&stopped.stderr));
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stop_wins_over_a_restart_whose_modules_are_closing() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  stop: [ok-after-ms: 1500]\n");
+    agent.start();
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the modules are closed", |agent| agent.log().contains("the modules are closed"));
+    let stopped = agent.cli(&["stop"]);
+    assert_eq!(stopped.status.code(), Some(0), "{}", agent.log());
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+    agent.configure("");
+    agent.start();
+    assert_eq!(agent.status().unwrap()["generation"], 2, "nobody was started in between");
+    let restart = last_restart(&agent);
+    assert_eq!(restart["result"]["outcome"], "stopped_instead", "{restart:#}");
+}
+
+#[test]
+fn a_helper_that_dies_while_the_modules_close_does_not_take_the_agent_away() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  stop: [ok-after-ms: 1500]\n");
+    agent.start();
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the modules are closed", |agent| agent.log().contains("the modules are closed"));
+    let ticket: serde_json::Value =
+        serde_json::from_slice(&fs::read(agent.path("state/ticket.json")).unwrap()).unwrap();
+    kill(i32::try_from(ticket["successor"]["pid"].as_i64().unwrap()).unwrap(), Signal::KILL);
+    agent.until("the next generation runs", |agent| {
+        agent
+            .status()
+            .is_some_and(|status| status["generation"] == 2 && status["state"] == "running")
+    });
+    agent.until("the restart is judged", |agent| last_restart(agent)["finished_at"].is_string());
+    let restart = last_restart(&agent);
+    assert_eq!(restart["result"]["outcome"], "restarted_forced", "{restart:#}");
+}
+
+#[test]
+fn a_module_that_blocks_its_threads_does_not_keep_the_agent_from_stopping() {
+    let mut agent = TestAgent::new(
+        scripted_binary(),
+        "scripted:\n  ready: [block]\n  save: [block]\n  stop: [block]\nrestart:\n  ready_timeout: 200ms\n  save_timeout: 200ms\n  stop_timeout: 200ms\n",
+    );
+    agent.start();
+    kill(agent.pid(), Signal::TERM);
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+    assert!(agent.log().contains("abandoned: it did not stop"), "{}", agent.log());
+}
+
+#[test]
+fn a_module_that_blocks_at_each_start_harms_nobody_else() {
+    let mut agent = TestAgent::new(
+        scripted_binary(),
+        "scripted:\n  start: [block]\nrestart:\n  start_timeout: 50ms\nsupervision:\n  backoff_initial: 10ms\n  backoff_max: 10ms\n",
+    );
+    agent.start();
+    agent.until("it was tried ten times", |agent| {
+        let status = agent.status().unwrap();
+        status["modules"].as_array().unwrap().iter().any(|m| m["run"].as_u64() >= Some(10))
+    });
+    agent.append("app.log", "still read\n");
+    agent.until("others work", |agent| agent.delivered().contains_key("still read"));
+    assert_eq!(agent.cli(&["stop"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_failed_module_is_tried_again_also_after_another_was_restarted() {
+    let mut agent = TestAgent::new(
+        scripted_binary(),
+        "scripted:\n  start: [fail]\nsupervision:\n  backoff_initial: 300ms\n  backoff_max: 300ms\n",
+    );
+    agent.start();
+    let runs = |agent: &TestAgent| {
+        let status = agent.status().unwrap();
+        let modules = status["modules"].as_array().unwrap().clone();
+        modules.iter().find(|m| m["name"] == "scripted").unwrap()["run"].as_u64().unwrap()
+    };
+    let before = runs(&agent);
+    assert_eq!(agent.cli(&["restart", "--module", "logcollector"]).status.code(), Some(0));
+    agent.until("it is tried again", |agent| runs(agent) >= before + 2);
+}
+
+#[test]
+fn a_method_that_does_not_fit_the_process_is_refused_before_anything_stops() {
+    let mut agent = TestAgent::new(binary(), "restart:\n  method: systemd\n");
+    agent.start();
+    let pid = agent.pid();
+    let (code, record) = agent.json(&["restart"]);
+    assert_eq!(code, Some(4), "{record:#}");
+    assert!(record.to_string().contains("is not the main process of a unit"), "{record:#}");
+    assert_eq!(agent.pid(), pid);
+}
+
+#[test]
+fn the_socket_of_the_configuration_is_found_by_agent_and_client() {
+    let mut agent = TestAgent::new(binary(), "");
+    let socket = agent.path("elsewhere.sock");
+    agent.configure(&format!("control:\n  socket: {}\n", socket.display()));
+    agent.start();
+    assert!(socket.exists());
+    assert_eq!(agent.cli(&["stop"]).status.code(), Some(0));
+    assert!(!socket.exists(), "a stop leaves no socket behind");
+}
+
 #[test]
 fn a_second_agent_on_the_same_folder_is_refused_with_the_pid_of_the_first() {
     let mut agent = TestAgent::new(binary(), "");

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde_json::Value;
-use support::{PATIENCE, binary, skip};
+use support::{PATIENCE, binary, scripted_binary, skip};
 use systemd_box::{SystemdBox, inside};
 
 const CONFIG: &str =
@@ -156,6 +156,25 @@ fn a_stop_by_command_stops_the_unit_although_it_always_restarts() {
     up.sh("systemctl start wazuh-agent");
     let events = up.sh("cat /var/lib/wazuh-agent/events.ndjson || true");
     assert!(!events.contains("unclean_stop"), "{events}");
+}
+
+#[test]
+fn a_systemctl_stop_during_a_restart_is_not_taken_for_the_restart_later() {
+    let test = "a_systemctl_stop_during_a_restart_is_not_taken_for_the_restart_later";
+    let Some(up) = boot(test, "cancel") else { return };
+    let agent = inside(scripted_binary());
+    up.install(&agent, "scripted:\n  stop: [ok-after-ms: 2000]\n");
+    assert_eq!(up.agent(&agent, &["restart", "--no-wait"]).0, Some(0));
+    let deadline = Instant::now() + PATIENCE;
+    while !up.journal().contains("the modules are closed") {
+        assert!(Instant::now() < deadline, "{}", up.journal());
+    }
+    up.sh("systemctl stop wazuh-agent");
+    assert_eq!(up.property("ActiveState"), "inactive");
+    up.sh("systemctl start wazuh-agent");
+    let commands = up.agent(&agent, &["commands", "list"]).1;
+    assert_eq!(commands["commands"][0]["status"], "failure", "{commands:#}\n{}", up.journal());
+    assert_eq!(commands["commands"][0]["result"]["outcome"], "stopped_instead");
 }
 
 #[test]

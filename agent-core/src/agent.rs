@@ -9,7 +9,9 @@ mod main_loop;
 pub(crate) mod modules;
 mod order;
 mod replace;
+mod retries;
 mod services;
+mod signals;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +38,7 @@ pub enum Exit {
     /// With status 0: stopped, or making way for a successor that somebody else starts.
     Success,
     /// By executing the successor in place, first thing after the runtime has ended.
-    Exec(ExecPlan, ExecWatchdog),
+    Exec(ExecPlan, Option<ExecWatchdog>),
     /// With status 75, which the unit file maps to a restart.
     RestartByStatus,
 }

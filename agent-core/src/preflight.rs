@@ -53,7 +53,8 @@ fn probe(folder: &Path) -> io::Result<()> {
         file.sync_all()
     });
     // The file of a failed probe is removed as well: it takes room that is missing already.
-    std::fs::remove_file(&path).and(written)
+    let removed = std::fs::remove_file(&path);
+    written.and(removed)
 }
 
 fn hash_executable(path: &Path) -> io::Result<String> {

@@ -1,6 +1,7 @@
 //! Runs the modules: builds instances, starts them, learns of their failures, and knows the state of each.
 
 mod backoff;
+mod module_runtime;
 mod slot;
 mod tasks;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use module_api::{EventSink, Module, ModuleKind, ModuleName, StartContext, TaskSpawner};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -21,6 +23,7 @@ pub(crate) use backoff::Backoff;
 pub(crate) use slot::{ModuleState, ModuleStatus};
 pub(crate) use tasks::Failure;
 
+use module_runtime::ModuleRuntime;
 use slot::{Running, Slot};
 use tasks::WatchedTasks;
 
@@ -82,7 +85,8 @@ impl Supervisor {
     pub(crate) fn configure(&self, kind: Arc<dyn ModuleKind>, section: Value, enabled: bool) {
         let name = kind.name().clone();
         let mut slots = self.lock();
-        let slot = slots.entry(name).or_insert_with(|| Slot::new(Arc::clone(&kind)));
+        let slot =
+            slots.entry(name).or_insert_with(|| Slot::new(Arc::clone(&kind), wall_clock::now()));
         slot.section = section;
         slot.set_enabled(enabled, wall_clock::now());
     }
@@ -94,13 +98,20 @@ impl Supervisor {
         slots.iter().filter(|(_, slot)| slot.enabled).map(|(name, _)| name.clone()).collect()
     }
 
-    /// All modules that run now.
+    /// Whether a module failed and waits to be started again.
+    #[must_use]
+    pub(crate) fn awaits_retry(&self, name: &ModuleName) -> bool {
+        let slots = self.lock();
+        slots.get(name).is_some_and(|slot| slot.enabled && slot.state == ModuleState::Failed)
+    }
+
+    /// All modules that run now and can be shut down in an orderly way; one that is being started is not among them.
     #[must_use]
     pub(crate) fn running(&self) -> Vec<ModuleName> {
         let slots = self.lock();
         slots
             .iter()
-            .filter(|(_, slot)| slot.running.is_some())
+            .filter(|(_, slot)| slot.running.is_some() && slot.state != ModuleState::Starting)
             .map(|(name, _)| name.clone())
             .collect()
     }
@@ -116,6 +127,12 @@ impl Supervisor {
     pub(crate) fn instance(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
         let slots = self.lock();
         slots.get(name)?.running.as_ref().map(|running| Arc::clone(&running.module))
+    }
+
+    /// Where the calls of the running instance belong.
+    #[must_use]
+    pub(crate) fn runtime_of(&self, name: &ModuleName) -> Option<Handle> {
+        self.lock().get(name)?.running.as_ref()?.runtime.handle().cloned()
     }
 
     /// Builds a new instance and starts it. Returns once it works, or failed, or `within` is over.
@@ -139,6 +156,7 @@ impl Supervisor {
             let slot =
                 slots.get_mut(name).ok_or_else(|| StartModuleError::Unknown(name.clone()))?;
             slot.run += 1;
+            slot.died = None;
             slot.set_state(ModuleState::Starting, wall_clock::now());
             (Arc::clone(&slot.kind), slot.section.clone(), slot.run)
         };
@@ -162,16 +180,19 @@ impl Supervisor {
             module: name.clone(),
             reason: errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         })?;
+        let failed = |reason: String| StartModuleError::Start { module: name.clone(), reason };
+        let runtime = ModuleRuntime::start(name).map_err(|error| failed(error.to_string()))?;
+        let handle = runtime.handle().cloned();
+        let handle = handle.ok_or_else(|| failed("its threads are gone".to_owned()))?;
         let sink = self.spool.sink(name.clone());
-        let tasks = WatchedTasks::new(name.clone(), run, self.failures.clone());
+        let tasks = WatchedTasks::new(name.clone(), run, self.failures.clone(), handle.clone());
         let context = self.context(name, Arc::clone(&sink) as _, Arc::clone(&tasks) as _).await?;
-        let running = Running { module: Arc::clone(&module), sink, tasks };
+        let running = Running { module: Arc::clone(&module), sink, tasks, runtime };
         self.with(name, |slot| slot.running = Some(running));
 
         // In a task of its own, so that a panic is an error and nothing else; dropped with this call.
         let mut starting = JoinSet::new();
-        starting.spawn(async move { module.start(context).await });
-        let failed = |reason: String| StartModuleError::Start { module: name.clone(), reason };
+        starting.spawn_on(async move { module.start(context).await }, &handle);
         match tokio::time::timeout(within, starting.join_next()).await {
             Ok(Some(Ok(Ok(())))) => {
                 self.with(name, |slot| slot.set_state(ModuleState::Running, wall_clock::now()));
@@ -208,18 +229,41 @@ impl Supervisor {
         });
     }
 
+    /// Ends whatever still runs, because the process is about to end.
+    pub(crate) fn end_all(&self) {
+        let names: Vec<ModuleName> = self.lock().keys().cloned().collect();
+        for name in names {
+            self.end(&name, ModuleState::Stopped);
+        }
+    }
+
     /// Marks a module as being shut down, so that its failures mean nothing from now on.
     pub(crate) fn mark_stopping(&self, name: &ModuleName) {
         self.with(name, |slot| slot.set_state(ModuleState::Stopping, wall_clock::now()));
     }
 
-    /// Marks a module whose shutdown was called off.
+    /// Marks a module whose shutdown was called off. One that died meanwhile is reported as failed now.
     pub(crate) fn mark_running(&self, name: &ModuleName) {
+        let mut died = None;
         self.with(name, |slot| {
-            if slot.running.is_some() {
+            if slot.running.is_some() && slot.state == ModuleState::Stopping {
                 slot.set_state(ModuleState::Running, wall_clock::now());
+                died = slot.died.take().map(|reason| (slot.run, reason));
             }
         });
+        if let Some((run, reason)) = died {
+            self.report(name, run, reason);
+        }
+    }
+
+    /// Reports that the last instance of a module failed, as a background task of it would.
+    pub(crate) fn report_failure(&self, name: &ModuleName, reason: String) {
+        self.report(name, self.run_of(name), reason);
+    }
+
+    fn report(&self, name: &ModuleName, run: u64, reason: String) {
+        // Without a receiver the agent is ending, and nothing is to be supervised.
+        drop(self.failures.send(Failure { module: name.clone(), run, reason }));
     }
 
     /// Takes a failure: ends the instance and says after which wait to start a new one. `None` when the failure is
@@ -229,6 +273,9 @@ impl Supervisor {
         let failures = {
             let mut slots = self.lock();
             let slot = slots.get_mut(&failure.module)?;
+            if failure.run == slot.run && slot.state == ModuleState::Stopping {
+                slot.died = Some(failure.reason.clone());
+            }
             let state_counts = matches!(
                 slot.state,
                 ModuleState::Running | ModuleState::Starting | ModuleState::Failed
@@ -248,12 +295,6 @@ impl Supervisor {
     #[must_use]
     pub(crate) fn run_of(&self, name: &ModuleName) -> u64 {
         self.lock().get(name).map_or(0, |slot| slot.run)
-    }
-
-    /// Where failures that are found out elsewhere are sent to.
-    #[must_use]
-    pub(crate) fn failure_sender(&self) -> mpsc::UnboundedSender<Failure> {
-        self.failures.clone()
     }
 
     /// Returns once every enabled module runs; for ever if one never does. Cancel safe.

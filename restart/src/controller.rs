@@ -138,6 +138,14 @@ pub enum Refusal {
         /// What is in the way, and what to do.
         reason: String,
     },
+    /// This process was not started by systemd.
+    #[error(
+        "restart.method is systemd, but this process is not the main process of a unit ({reason}); set it to auto"
+    )]
+    NotAUnit {
+        /// What systemd, or the lack of it, said.
+        reason: String,
+    },
     /// The machine, or the user's session, is going down.
     #[error("the system is being shut down")]
     ShuttingDown,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use module_api::{Module, ModuleName, Readiness, SavedState};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
@@ -17,6 +18,12 @@ use crate::machine::Shutdown;
 pub trait Host: Send + Sync + 'static {
     /// The running instance, or `None` when the module does not run (then it counts as ready, saved and stopped).
     fn module(&self, name: &ModuleName) -> Option<Arc<dyn Module>>;
+
+    /// Where calls to the module are run, if not on the runtime of the driver. A module that blocks its thread
+    /// should have a runtime of its own: then it harms nobody else.
+    fn runtime_of(&self, _name: &ModuleName) -> Option<Handle> {
+        None
+    }
 
     /// Makes what `save_state` returned durable. Runs within the module's save budget; may be dropped at any await.
     ///
@@ -98,7 +105,8 @@ impl Calls {
             Effect::Call { module, call, attempt } => {
                 let host = Arc::clone(&self.host);
                 let pending = Pending::Call { module: module.clone(), attempt };
-                self.spawn(pending, async move {
+                let runtime = host.runtime_of(&module);
+                self.spawn(pending, runtime, async move {
                     let answer = call_module(host.as_ref(), &module, call).await;
                     Some(Event::Answered { module, attempt, answer })
                 });
@@ -114,7 +122,8 @@ impl Calls {
             Effect::Abandon { module } => self.host.abandon(&module),
             Effect::Resume { module } => {
                 let host = Arc::clone(&self.host);
-                self.spawn(Pending::Resume, async move {
+                let runtime = host.runtime_of(&module);
+                self.spawn(Pending::Resume, runtime, async move {
                     if let Some(module) = host.module(&module) {
                         module.resume().await;
                     }
@@ -123,10 +132,9 @@ impl Calls {
             }
             Effect::RequestReplacement => {
                 let host = Arc::clone(&self.host);
-                self.spawn(
-                    Pending::Replacement,
-                    async move { Some(host.request_replacement().await) },
-                );
+                self.spawn(Pending::Replacement, None, async move {
+                    Some(host.request_replacement().await)
+                });
             }
             Effect::Report(progress) => self.host.report(progress),
         }
@@ -135,9 +143,13 @@ impl Calls {
     fn spawn(
         &mut self,
         pending: Pending,
+        runtime: Option<Handle>,
         work: impl Future<Output = Option<Event>> + Send + 'static,
     ) {
-        let task = self.running.spawn(work);
+        let task = match runtime {
+            Some(runtime) => self.running.spawn_on(work, &runtime),
+            None => self.running.spawn(work),
+        };
         self.of_task.insert(task.id(), (pending, task));
     }
 

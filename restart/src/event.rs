@@ -134,6 +134,8 @@ pub struct ShutdownOutcome {
     pub took: Duration,
     /// Answers that came after they were given up, or from nobody that was asked.
     pub late_answers: u32,
+    /// Why nobody will start the successor, if the controller said so after it had agreed.
+    pub replacement_lost: Option<String>,
 }
 
 impl ShutdownOutcome {

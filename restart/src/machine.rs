@@ -30,6 +30,10 @@ pub struct Shutdown {
     began: Instant,
     phase: Phase,
     stop_instead: bool,
+    /// The controller waits for nothing, so it sends no SIGTERM either.
+    unconditional: bool,
+    /// Why nobody will start the successor, if that was learned after the gate was opened.
+    replacement_lost: Option<String>,
     modules: Vec<Ladder>,
     late_answers: u32,
     outcome: Option<ShutdownOutcome>,
@@ -66,6 +70,8 @@ impl Shutdown {
             began: now,
             phase,
             stop_instead: false,
+            unconditional: false,
+            replacement_lost: None,
             modules,
             late_answers: 0,
             outcome: None,
@@ -95,9 +101,11 @@ impl Shutdown {
             (Phase::Awaiting { .. }, Event::ReplacementAccepted) => {
                 self.phase = Phase::Awaiting { accepted_at: Some(now) };
             }
-            (Phase::Awaiting { .. }, Event::ReplacementUnconditional | Event::Terminated) => {
+            (Phase::Awaiting { .. }, Event::ReplacementUnconditional) => {
+                self.unconditional = true;
                 self.close(&mut effects);
             }
+            (Phase::Awaiting { .. }, Event::Terminated) => self.close(&mut effects),
             (Phase::Awaiting { .. }, Event::ReplacementRefused(reason)) => {
                 self.call_off(now, reason, &mut effects);
             }
@@ -118,14 +126,17 @@ impl Shutdown {
             (_, Event::DeadlinePassed) => self.expire(now, &mut effects),
             // Too late to resume anything, early enough that nobody comes after.
             (Phase::Closing, Event::StopRequested) => self.stop_instead = true,
+            (Phase::Closing, Event::Terminated) if self.unconditional => self.stop_instead = true,
+            (Phase::Closing, Event::ReplacementRefused(reason)) => {
+                self.replacement_lost = Some(reason);
+            }
             // The gate is not waiting for these: a second SIGTERM, or the controller's answer after a stop.
             (Phase::Closing, Event::Terminated)
             | (
                 Phase::Draining | Phase::Closing,
-                Event::ReplacementAccepted
-                | Event::ReplacementUnconditional
-                | Event::ReplacementRefused(_),
-            ) => {}
+                Event::ReplacementAccepted | Event::ReplacementUnconditional,
+            )
+            | (Phase::Draining, Event::ReplacementRefused(_)) => {}
         }
         self.advance(now, &mut effects);
         effects
@@ -243,6 +254,7 @@ impl Shutdown {
             modules: self.modules.iter().map(Ladder::outcome).collect(),
             took: now.saturating_duration_since(self.began),
             late_answers: self.late_answers,
+            replacement_lost: self.replacement_lost.clone(),
         });
     }
 }

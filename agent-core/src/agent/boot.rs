@@ -78,6 +78,8 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let listener = control_listener(&environment, &notifier, &config, &paths)?;
     let method = config.config.restart.method;
     let controller = controller(method, &environment, &launch, &notifier).await;
+    // From here on the agent works, so an end without a mark is a kill.
+    run_record.store(&paths.state("run.json"))?;
     stamps.push(Stamp::now("opened"));
 
     let (failures_to, failures) = mpsc::unbounded_channel();
@@ -117,12 +119,12 @@ struct Taken {
     warnings: Vec<(&'static str, String)>,
 }
 
-/// Locks the folder, looks at what the process before left, and counts this start.
+/// Locks the folder and looks at what the process before left.
 fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
     let identity = ProcessIdentity::own().map_err(RunError::Identity)?;
     private_folder(&paths.state_dir, 0o700)?;
-    private_folder(&paths.run_dir, 0o755)?;
     let lock = AgentLock::acquire(&paths.state("agent.lock"), identity.pid, patience(paths))?;
+    private_folder(&paths.run_dir, 0o755)?;
 
     let mut warnings = Vec::new();
     let (before, unreadable) = RunRecord::load(&paths.state("run.json"));
@@ -140,7 +142,6 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
     let generation = before.map_or(1, |before| before.generation + 1);
     let format = RunRecord::FORMAT;
     let run_record = RunRecord { format, generation, identity, started_at, ended: None };
-    run_record.store(&paths.state("run.json"))?;
     Ok(Taken { lock, run_record, ticket, warnings })
 }
 
@@ -189,7 +190,7 @@ fn control_listener(
     paths: &Paths,
 ) -> Result<UnixListener, RunError> {
     let wanted = &config.config.control;
-    let socket = wanted.socket.clone().unwrap_or_else(|| paths.run_dir.join("control.sock"));
+    let socket = paths.socket(config);
     let adopted = adopt(environment);
     let mut ours: Option<OwnedFd> = None;
     for reason in adopted.rejected {

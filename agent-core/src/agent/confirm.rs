@@ -32,7 +32,10 @@ pub(crate) async fn confirm(
         core.warn("restart_not_clean", &end.text).await;
     }
     core.activity().last_restart = Some(result);
-    close(&core, &ticket, end).await;
+    for id in ids(&ticket) {
+        core.finish_for_sure(&id, end.clone()).await;
+    }
+    take_away(&core);
 }
 
 /// Ends a restart whose new process was stopped before it was confirmed.
@@ -42,18 +45,30 @@ pub(crate) async fn overtaken(core: &Core, ticket: &Ticket) {
         "the agent was stopped before the restart was confirmed",
     )
     .with_result(json!({"outcome": Outcome::StoppedInstead}));
-    close(core, ticket, end).await;
+    let mut all_written = true;
+    for id in ids(ticket) {
+        all_written &= core.finish_command(&id, end.clone()).await;
+    }
+    // With the ticket the next process can still judge what is not written.
+    if all_written {
+        take_away(core);
+    }
 }
 
-/// Finishes the commands of the ticket, then takes it away: a crash in between finishes them again, which changes
-/// nothing.
-async fn close(core: &Core, ticket: &Ticket, end: Finish) {
-    for id in &ticket.command_ids {
-        match CommandId::new(id) {
-            Ok(id) => core.finish_command(&id, end.clone()).await,
-            Err(error) => tracing::error!(%error, "the ticket names a command that cannot exist"),
-        }
-    }
+fn ids(ticket: &Ticket) -> Vec<CommandId> {
+    let parsed = ticket.command_ids.iter().map(CommandId::new);
+    parsed
+        .filter_map(|id| {
+            id.inspect_err(
+                |error| tracing::error!(%error, "the ticket names a command that cannot exist"),
+            )
+            .ok()
+        })
+        .collect()
+}
+
+/// Removes the ticket, after its commands are finished: a crash in between finishes them again, which changes nothing.
+fn take_away(core: &Core) {
     if let Err(error) = Ticket::close(&core.paths.state(super::TICKET)) {
         tracing::error!(%error, "the next start will judge the ticket again");
     }

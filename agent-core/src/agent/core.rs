@@ -15,6 +15,9 @@ use crate::config::LoadedConfig;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
 
+/// How long to wait before a journal that refused is tried again: a full disk is not made empty faster.
+const FINISH_AGAIN: Duration = Duration::from_secs(1);
+
 /// Where an agent's files are.
 #[derive(Debug, Clone)]
 pub struct Paths {
@@ -24,11 +27,19 @@ pub struct Paths {
     pub config_is_given: bool,
     /// Journal, spool, ticket, lock and module states.
     pub state_dir: PathBuf,
-    /// The control socket.
+    /// The control socket, unless it is elsewhere.
     pub run_dir: PathBuf,
+    /// The control socket, if somebody named it; it wins over the configuration.
+    pub socket: Option<PathBuf>,
 }
 
 impl Paths {
+    /// Where the control socket is, as named, as configured, or in the run folder.
+    pub(crate) fn socket(&self, config: &LoadedConfig) -> PathBuf {
+        let named = self.socket.clone().or_else(|| config.config.control.socket.clone());
+        named.unwrap_or_else(|| self.run_dir.join("control.sock"))
+    }
+
     pub(crate) fn state(&self, name: &str) -> PathBuf {
         self.state_dir.join(name)
     }
@@ -115,10 +126,20 @@ impl Core {
         }
     }
 
-    /// Finishes a command in the journal. What cannot be written is logged; the next process judges the command.
-    pub(crate) async fn finish_command(&self, id: &CommandId, end: Finish) {
-        if let Err(error) = self.commands.finish(id, end).await {
+    /// Finishes a command in the journal; `false` when that could not be written, which is logged. The next process judges
+    /// the command then.
+    pub(crate) async fn finish_command(&self, id: &CommandId, end: Finish) -> bool {
+        let finished = self.commands.finish(id, end).await;
+        if let Err(error) = &finished {
             tracing::error!(%error, %id, "the end of the command is not in the journal");
+        }
+        finished.is_ok()
+    }
+
+    /// Tries to finish a command until the journal takes it: as long as it is in progress, the queue waits.
+    pub(crate) async fn finish_for_sure(&self, id: &CommandId, end: Finish) {
+        while !self.finish_command(id, end.clone()).await {
+            tokio::time::sleep(FINISH_AGAIN).await;
         }
     }
 }

@@ -10,6 +10,7 @@ use restart::{
     CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp,
     TicketDraft, boottime,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
 
 use super::core::Core;
@@ -34,8 +35,8 @@ pub(crate) struct HandOver {
 pub(crate) enum Way {
     /// By ending: whoever sent SIGTERM starts the successor.
     End,
-    /// By executing the successor itself; the watchdog does it at the deadline if this process is stuck.
-    Exec(ExecPlan, ExecWatchdog),
+    /// By executing the successor itself; the watchdog, if one is armed, does it at the deadline if this process is stuck.
+    Exec(ExecPlan, Option<ExecWatchdog>),
     /// By ending with status 75, upon which systemd starts the unit again.
     ExitWith75,
 }
@@ -54,6 +55,10 @@ pub(crate) struct LoopHost {
 impl Host for LoopHost {
     fn module(&self, name: &ModuleName) -> Option<Arc<dyn Module>> {
         self.core.supervisor.instance(name)
+    }
+
+    fn runtime_of(&self, name: &ModuleName) -> Option<Handle> {
+        self.core.supervisor.runtime_of(name)
     }
 
     async fn keep_state(&self, name: &ModuleName, mut state: SavedState) -> Result<(), String> {
@@ -93,6 +98,12 @@ impl Host for LoopHost {
     }
 }
 
+/// What the successor is to receive.
+pub(crate) fn descriptors(core: &Core) -> std::io::Result<Vec<(String, OwnedFd)>> {
+    let listener = core.listener.try_clone()?;
+    Ok(vec![(super::CONTROL_FD.to_owned(), OwnedFd::from(listener))])
+}
+
 /// Commits the ticket and asks the controller. What is left to do is in `hand_over` when the lock is free again.
 async fn ask(
     core: Arc<Core>,
@@ -103,12 +114,11 @@ async fn ask(
     let Some(draft) = hand_over.draft.take() else {
         return Event::ReplacementRefused("the replacement was asked for before".to_owned());
     };
-    let fds = match core.listener.try_clone() {
-        Ok(listener) => vec![(super::CONTROL_FD.to_owned(), OwnedFd::from(listener))],
+    let fds = match descriptors(&core) {
+        Ok(fds) => fds,
         Err(error) => {
-            return Event::ReplacementRefused(format!(
-                "the control socket cannot be handed over: {error}"
-            ));
+            let text = format!("the control socket cannot be handed over: {error}");
+            return Event::ReplacementRefused(text);
         }
     };
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
@@ -135,7 +145,9 @@ async fn ask(
         Ok(Requested::ExecWhenStopped(plan)) => {
             let watchdog = plan.arm_watchdog(remaining);
             match watchdog {
-                Ok(watchdog) => (Some(Way::Exec(plan, watchdog)), Event::ReplacementUnconditional),
+                Ok(watchdog) => {
+                    (Some(Way::Exec(plan, Some(watchdog))), Event::ReplacementUnconditional)
+                }
                 Err(error) => (None, Event::ReplacementRefused(error.to_string())),
             }
         }

@@ -1,12 +1,10 @@
 //! The main loop: one select that builds happenings, one handler for each, and the order of start and end.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use command_manager::{CommandId, CommandType, ErrorCode, Execution, Finish};
 use module_api::ModuleName;
 use restart::{Event, Stamp, Ticket, judge};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
@@ -16,10 +14,12 @@ use super::core::Core;
 use super::host::Way;
 use super::order::{Order, Urgent};
 use super::replace::{Ended, Leave, Requests};
+use super::retries::Retries;
 use super::services::Services;
+use super::signals::Signals;
 use super::{Exit, RunError, confirm, modules, replace};
 use crate::run_record::HowEnded;
-use crate::supervisor::{Backoff, Failure};
+use crate::supervisor::Failure;
 
 /// Runs an agent until it is stopped or makes way for its successor.
 ///
@@ -43,20 +43,27 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
         orders,
         urgent,
         failures: booted.failures,
-        due: BTreeMap::new(),
+        retries: Retries::default(),
         operation: None,
         unconfirmed: booted.ticket,
         stamps: booted.stamps,
         confirmation: None,
         interrupted: false,
-        stop_command: None,
+        stop_wanted: false,
+        stop_commands: Vec::new(),
+        reload_wanted: false,
     };
     let Leave { way, replaced } = agent.turn().await;
     agent.end_confirmation().await;
     if !replaced {
         replace::overtake_waiting_restarts(&core).await;
     }
-    services.end(&core, agent.stop_command.take()).await;
+    let stop_commands = std::mem::take(&mut agent.stop_commands);
+    services.refuse_more();
+    // Orders that were not begun are answered by that: the agent is ending.
+    drop(agent);
+    core.supervisor.end_all();
+    services.end(&core, stop_commands, replaced).await;
     let how = if replaced { HowEnded::Replaced } else { HowEnded::Stopped };
     let record = crate::run_record::RunRecord { ended: Some(how), ..booted.run_record };
     if let Err(error) = record.store(&core.paths.state("run.json")) {
@@ -70,23 +77,6 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
     })
 }
 
-/// The signals that mean something to an agent.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn install() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-}
-
 /// The state of the main loop.
 struct Agent {
     core: Arc<Core>,
@@ -94,8 +84,7 @@ struct Agent {
     orders: mpsc::Receiver<Order>,
     urgent: mpsc::Receiver<Urgent>,
     failures: mpsc::UnboundedReceiver<Failure>,
-    /// Failed modules and when they are started again.
-    due: BTreeMap<ModuleName, Instant>,
+    retries: Retries,
     operation: Option<Operation>,
     /// The ticket of the restart that made this process, until it is confirmed.
     unconfirmed: Option<Ticket>,
@@ -104,18 +93,32 @@ struct Agent {
     confirmation: Option<JoinHandle<()>>,
     /// Whether SIGINT has come before.
     interrupted: bool,
-    /// The command that is finished by ending, if one asked for the stop.
-    stop_command: Option<CommandId>,
+    /// Whether somebody wants the agent to stop: an operation that goes on all the same is followed by the stop.
+    stop_wanted: bool,
+    /// The commands that are finished by ending.
+    stop_commands: Vec<CommandId>,
+    /// Whether SIGHUP came while something else was under way.
+    reload_wanted: bool,
 }
 
 /// The one thing that is under way.
 struct Operation {
-    /// Whether it ends the process by itself when it is told to stop; anything else is cut off.
-    takes_stops: bool,
+    kind: OperationKind,
     /// The command that it is carried out for.
     command: Option<CommandId>,
     task: JoinHandle<Ended>,
     requests: mpsc::Sender<Event>,
+}
+
+/// What is under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OperationKind {
+    /// The restart of the agent: told to stop, it stops by itself.
+    Restart,
+    /// The stop of the agent.
+    Stop,
+    /// Anything with modules while the agent goes on: cut off by a stop.
+    Modules,
 }
 
 /// What the main loop reacts to.
@@ -143,29 +146,39 @@ impl Agent {
         loop {
             match self.next(&mut watchdog).await {
                 Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
-                Happening::Terminated => self.stop_or_pass_on(None, Event::Terminated).await,
+                Happening::Terminated => self.stop_or_pass_on(Event::Terminated).await,
                 Happening::Urgent(Urgent::Stop(id)) => self.stop_ordered(id).await,
-                Happening::Urgent(Urgent::Force) => self.force().await,
+                // A forced restart that comes during a stop must not cost the modules their state.
+                Happening::Urgent(Urgent::Force) => self.force(&[OperationKind::Restart]),
                 Happening::Interrupted => self.interrupted().await,
                 Happening::HangUp => self.reload_on_signal(),
                 Happening::Ordered(order) => self.obey(*order),
-                Happening::Failed(failure) => self.failed(&failure),
-                Happening::RetryDue => self.retry(),
+                Happening::Failed(failure) => self.retries.failed(&self.core, &failure),
+                Happening::RetryDue => self.retries.start_due(&self.core),
                 Happening::OperationEnded(ended) => {
                     let operation = self.operation.take();
                     match ended {
                         Ok(Ended::GoOn) => {}
                         Ok(Ended::Started(failures)) => self.modules_started(failures),
                         Ok(Ended::Leave(leave)) => return leave,
-                        Err(error) => self.operation_failed(operation, &error).await,
+                        Err(error) => {
+                            let was_stop = operation
+                                .as_ref()
+                                .is_some_and(|operation| operation.kind == OperationKind::Stop);
+                            self.operation_failed(operation, &error).await;
+                            if was_stop {
+                                return Leave { way: Way::End, replaced: false };
+                            }
+                        }
                     }
+                    self.begin_what_is_wanted();
                 }
             }
         }
     }
 
     async fn next(&mut self, watchdog: &mut Option<tokio::time::Interval>) -> Happening {
-        let retry_at = self.due.values().min().copied();
+        let retry_at = self.retries.next_at();
         let retry = retry_at.is_some() && self.operation.is_none();
         tokio::select! {
             _ = self.signals.terminate.recv() => Happening::Terminated,
@@ -189,7 +202,7 @@ impl Agent {
     /// Starts all modules side by side, while signals are already answered.
     fn start_modules(&mut self) {
         let core = Arc::clone(&self.core);
-        self.begin(false, None, |_| async move {
+        self.begin(OperationKind::Modules, None, |_| async move {
             Ended::Started(modules::start_all(&core, &core.supervisor.enabled()).await)
         });
     }
@@ -197,7 +210,7 @@ impl Agent {
     /// From here on the agent works: says so, and confirms the restart that brought it here.
     fn modules_started(&mut self, failures: Vec<(ModuleName, String)>) {
         for (name, reason) in failures {
-            self.start_failed(name, reason);
+            self.core.supervisor.report_failure(&name, reason);
         }
         let core = Arc::clone(&self.core);
         core.set_state("running");
@@ -239,55 +252,14 @@ impl Agent {
         }
     }
 
-    fn start_failed(&mut self, module: ModuleName, reason: String) {
-        let run = self.core.supervisor.run_of(&module);
-        self.failed(&Failure { module, run, reason });
-    }
-
-    fn failed(&mut self, failure: &Failure) {
-        let supervision = &self.core.config().config.supervision;
-        let backoff = Backoff {
-            initial: supervision.backoff_initial,
-            max: supervision.backoff_max,
-            reset: supervision.backoff_reset,
-        };
-        let Some(delay) = self.core.supervisor.failed(failure, &backoff) else { return };
-        self.due.insert(failure.module.clone(), Instant::now() + delay);
-        let text = format!(
-            "module {} failed and is started again in {}: {}",
-            failure.module,
-            module_api::units::format_duration(delay),
-            failure.reason
-        );
-        let core = Arc::clone(&self.core);
-        tokio::spawn(async move { core.warn("module_failed", &text).await });
-    }
-
-    fn retry(&mut self) {
-        let now = Instant::now();
-        let due: Vec<ModuleName> =
-            self.due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
-        for name in due {
-            self.due.remove(&name);
-            let core = Arc::clone(&self.core);
-            let failures = self.core.supervisor.failure_sender();
-            let within = self.core.config().config.restart.start_timeout;
-            tokio::spawn(async move {
-                if let Err(error) = core.supervisor.start(&name, within).await {
-                    let run = core.supervisor.run_of(&name);
-                    drop(failures.send(Failure { module: name, run, reason: error.to_string() }));
-                }
-            });
-        }
-    }
-
     fn reload_on_signal(&mut self) {
-        if self.operation.is_some() {
-            tracing::warn!("SIGHUP while something else is under way; send it again later");
+        self.reload_wanted = self.operation.is_some();
+        if self.reload_wanted {
+            tracing::info!("SIGHUP while something else is under way; the reload follows it");
             return;
         }
         let core = Arc::clone(&self.core);
-        self.begin(false, None, |_| async move {
+        self.begin(OperationKind::Modules, None, |_| async move {
             core.notify(core.notifier.reloading());
             let end = modules::reload(&core, None).await;
             core.notify(core.notifier.ready("reloaded"));
@@ -301,11 +273,12 @@ impl Agent {
         let id = Some(record.id.clone());
         match record.kind {
             CommandType::RestartAgent => {
-                self.begin(true, id, |requests| replace::restart(core, record, reply, requests));
+                self.begin(OperationKind::Restart, id, |requests| {
+                    replace::restart(core, record, reply, requests)
+                });
             }
             CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
-                self.due.clear();
-                self.begin(false, id, |_| async move {
+                self.begin(OperationKind::Modules, id, |_| async move {
                     let end = match record.kind {
                         CommandType::RestartModule => modules::restart(&core, &record).await,
                         CommandType::Reload => modules::reload(&core, Some(&record.id)).await,
@@ -325,23 +298,40 @@ impl Agent {
     }
 
     /// A restart or stop under way is told; anything else is cut off, because a stop comes first.
-    async fn stop_or_pass_on(&mut self, command: Option<CommandId>, event: Event) {
+    async fn stop_or_pass_on(&mut self, event: Event) {
+        self.stop_wanted = true;
         match self.operation.take() {
-            Some(operation) if operation.takes_stops => {
-                if operation.requests.send(event).await.is_err() {
-                    tracing::debug!("the shutdown loop has ended already");
+            Some(operation) if operation.kind != OperationKind::Modules => {
+                // A loop that has ended, or is flooded, sees to the stop through `stop_wanted`.
+                if operation.requests.try_send(event).is_err() {
+                    tracing::debug!("the shutdown loop does not take the stop any more");
                 }
                 self.operation = Some(operation);
             }
             other => {
                 if let Some(operation) = other {
                     operation.task.abort();
+                    if operation.task.await.is_err() {
+                        tracing::info!("what was under way is cut off by the stop");
+                    }
                 }
-                let core = Arc::clone(&self.core);
-                self.begin(true, command.clone(), |requests| {
-                    replace::stop(core, command, requests)
-                });
+                self.begin_stop();
             }
+        }
+    }
+
+    fn begin_stop(&mut self) {
+        let core = Arc::clone(&self.core);
+        let command = self.stop_commands.first().cloned();
+        self.begin(OperationKind::Stop, None, |requests| replace::stop(core, command, requests));
+    }
+
+    /// What came while something else was under way.
+    fn begin_what_is_wanted(&mut self) {
+        if self.stop_wanted {
+            self.begin_stop();
+        } else if self.reload_wanted {
+            self.reload_on_signal();
         }
     }
 
@@ -355,32 +345,33 @@ impl Agent {
             self.core.finish_command(&id, Finish::failure(ErrorCode::Refused, text)).await;
             return;
         }
-        self.stop_command = Some(id.clone());
-        self.stop_or_pass_on(Some(id), Event::StopRequested).await;
+        self.stop_commands.push(id);
+        self.stop_or_pass_on(Event::StopRequested).await;
     }
 
     /// The first Ctrl-C stops, a further one does not wait any more.
     async fn interrupted(&mut self) {
         if self.interrupted {
-            self.force().await;
+            self.force(&[OperationKind::Restart, OperationKind::Stop]);
         } else {
             self.interrupted = true;
-            self.stop_or_pass_on(None, Event::StopRequested).await;
+            self.stop_or_pass_on(Event::StopRequested).await;
         }
     }
 
-    /// Tells a restart under way that it is not to wait any more; with none under way the command itself says so later.
-    async fn force(&self) {
-        if let Some(operation) = self.operation.as_ref().filter(|operation| operation.takes_stops)
-            && operation.requests.send(Event::Forced).await.is_err()
+    /// Tells an operation of one of these kinds that it is not to wait any more.
+    fn force(&self, kinds: &[OperationKind]) {
+        if let Some(operation) = &self.operation
+            && kinds.contains(&operation.kind)
+            && operation.requests.try_send(Event::Forced).is_err()
         {
-            tracing::debug!("the shutdown loop has ended already");
+            tracing::debug!("the shutdown loop does not take the order any more");
         }
     }
 
     fn begin<F>(
         &mut self,
-        takes_stops: bool,
+        kind: OperationKind,
         command: Option<CommandId>,
         work: impl FnOnce(Requests) -> F,
     ) where
@@ -388,6 +379,6 @@ impl Agent {
     {
         let (requests, receiver) = mpsc::channel(8);
         let task = tokio::spawn(work((requests.clone(), receiver)));
-        self.operation = Some(Operation { takes_stops, command, task, requests });
+        self.operation = Some(Operation { kind, command, task, requests });
     }
 }

@@ -13,6 +13,7 @@ use super::core::Core;
 use super::order::named;
 use super::replace::run_loop;
 use crate::config::{Config, ConfigError, LoadedConfig};
+use crate::supervisor::ModuleState;
 
 /// Restarts the modules that `record` names, in process; others are not touched.
 pub(crate) async fn restart(core: &Arc<Core>, record: &CommandRecord) -> Finish {
@@ -121,33 +122,63 @@ fn need_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     sections
 }
 
-/// Shuts `stop` down, starts `start`, and says how that went.
+/// Shuts down those of `stop` that run, starts `start`, and says how that went.
 async fn cycle(
     core: &Arc<Core>,
     command: Option<&CommandId>,
-    stop: Vec<ModuleName>,
+    mut stop: Vec<ModuleName>,
     start: Vec<ModuleName>,
 ) -> Finish {
+    let running = core.supervisor.running();
+    let changed: Vec<ModuleName> =
+        stop.iter().filter(|name| !start.contains(name)).cloned().collect();
+    stop.retain(|name| running.contains(name));
     let requests = mpsc::channel(1);
-    let outcome = run_loop(core, Purpose::End, stop, command, Arc::default(), requests).await;
+    let outcome =
+        run_loop(core, Purpose::End, stop.clone(), command, Arc::default(), requests).await;
+    for name in &changed {
+        core.supervisor.end(name, ModuleState::Stopped);
+    }
     let failures = start_all(core, &start).await;
+    for (name, reason) in &failures {
+        core.supervisor.report_failure(name, reason.clone());
+    }
     let names = |names: &[ModuleName]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let forced = !outcome.is_clean();
+    let what = match (failures.is_empty(), outcome.is_clean()) {
+        (false, _) => "degraded",
+        (true, _) if start.is_empty() && stop.is_empty() => "unchanged",
+        (true, false) => "restarted_forced",
+        (true, true) => "restarted",
+    };
+    let not_running: Vec<Value> =
+        failures.iter().map(|(name, reason)| json!({"name": name, "reason": reason})).collect();
     let result = json!({
-        "outcome": if !failures.is_empty() { "degraded" } else if forced { "restarted_forced" } else { "restarted" },
+        "outcome": what,
         "method": "in_process",
         "restarted": names(&start),
         "modules": outcome.modules,
-        "not_running": failures.iter().map(|(name, reason)| json!({"name": name, "reason": reason})).collect::<Vec<_>>(),
+        "not_running": not_running,
     });
     let end = if failures.is_empty() {
-        let list = if start.is_empty() { "no module".to_owned() } else { names(&start).join(", ") };
-        Finish::success(format!("restarted {list}"))
+        Finish::success(what_was_done(&stop, &start))
     } else {
         let reasons: Vec<&str> = failures.iter().map(|(_, reason)| reason.as_str()).collect();
         Finish::failure(ErrorCode::Degraded, reasons.join("; "))
     };
     end.with_result(result)
+}
+
+/// "restarted fim, started sca, stopped inventory", or that nothing had to be done.
+fn what_was_done(stopped: &[ModuleName], started: &[ModuleName]) -> String {
+    let list = |verb: &str, names: Vec<&ModuleName>| {
+        let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")))
+    };
+    let (again, anew) = started.iter().partition(|name| stopped.contains(name));
+    let away = stopped.iter().filter(|name| !started.contains(name)).collect();
+    let parts = [list("restarted", again), list("started", anew), list("stopped", away)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { "no module had to be restarted".to_owned() } else { parts.join(", ") }
 }
 
 /// Starts modules side by side; returns those that failed, with the reason.

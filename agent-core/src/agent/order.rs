@@ -45,7 +45,7 @@ impl Executor for LoopExecutor {
             // The stop came past the queue, and the command is finished when the agent has stopped; unless it was
             // meant for an earlier process, which has ended.
             return if command.accepted_at < self.started_at {
-                Execution::Finished(Finish::success("the agent that was to be stopped has ended"))
+                Execution::Finished(self.judge_stop())
             } else {
                 Execution::Deferred
             };
@@ -70,9 +70,9 @@ impl Executor for LoopExecutor {
             CommandType::RestartAgent if has_ticket => Judgement::Deferred,
             CommandType::RestartAgent => Judgement::Finished(Finish::failure(
                 ErrorCode::Interrupted,
-                "the agent ended before it had committed to the restart",
+                "the agent ended and left no ticket of this restart that can be read",
             )),
-            CommandType::Stop => Judgement::Finished(Finish::success("the agent was stopped")),
+            CommandType::Stop => Judgement::Finished(self.judge_stop()),
             CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
                 Judgement::Finished(Finish::failure(
                     ErrorCode::Interrupted,
@@ -80,6 +80,17 @@ impl Executor for LoopExecutor {
                 ))
             }
         }
+    }
+}
+
+impl LoopExecutor {
+    /// What became of a stop that an earlier process took: that one has ended, but it may have been replaced.
+    fn judge_stop(&self) -> Finish {
+        if self.ticket.is_some() {
+            let text = "the agent was being replaced when the stop came, and the new one runs; stop it again";
+            return Finish::failure(ErrorCode::Interrupted, text);
+        }
+        Finish::success("the agent was stopped")
     }
 }
 

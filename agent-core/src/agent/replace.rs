@@ -8,8 +8,8 @@ use command_manager::{
 };
 use module_api::ModuleName;
 use restart::{
-    Clock, CommittedTicket, Ending, Event, Progress, Purpose, Shutdown, ShutdownOutcome, Stamp,
-    TicketDraft, TokioClock, drive,
+    Clock, CommittedTicket, Ending, Event, ExecController, Method, ProcessController, Progress,
+    Purpose, Requested, Shutdown, ShutdownOutcome, Stamp, TicketDraft, TokioClock, drive,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -42,8 +42,13 @@ pub(crate) type Requests = (mpsc::Sender<Event>, mpsc::Receiver<Event>);
 /// How many of the newest commands are looked at for restarts that wait.
 const WAITING_LOOKED_AT: usize = 1_000;
 
-/// How long an ended loop waits for the controller's answer when SIGTERM was faster than it.
+/// How long an ended loop waits for the controller's answer when SIGTERM was faster than it. Short, because whoever sent
+/// SIGTERM waits.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same when the request is to be taken back: a controller answers within this time, and what is not taken back would
+/// replace an agent that works.
+const TAKE_BACK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the whole-agent restart that `record` asks for. `reply` is answered as soon as it is clear whether the restart is
 /// refused or under way.
@@ -94,10 +99,17 @@ pub(crate) async fn restart(
         requests,
     )
     .await;
-    // The controller answers within seconds; what it answered decides how this process ends.
-    let taken = match tokio::time::timeout(REQUEST_PATIENCE, hand_over.lock()).await {
+    // What the controller answered decides how this process ends.
+    let patience =
+        if outcome.ending == Ending::Ended { REQUEST_PATIENCE } else { TAKE_BACK_PATIENCE };
+    let taken = match tokio::time::timeout(patience, hand_over.lock()).await {
         Ok(mut hand_over) => std::mem::take(&mut *hand_over),
-        Err(_) => HandOver::default(),
+        Err(_) => {
+            tracing::error!(
+                "the controller does not answer; what it was asked for may still happen"
+            );
+            HandOver::default()
+        }
     };
     conclude(&core, &record, outcome, taken).await
 }
@@ -109,17 +121,19 @@ async fn conclude(
     hand_over: HandOver,
 ) -> Ended {
     match outcome.ending.clone() {
-        Ending::Ended => {
-            if let Some(ticket) = hand_over.ticket {
-                close_ticket(core, ticket, &outcome);
+        Ending::Ended => match outcome.replacement_lost.clone() {
+            Some(reason) => replacement_lost(core, record, &outcome, hand_over, reason).await,
+            None => {
+                if let Some(ticket) = hand_over.ticket {
+                    close_ticket(core, ticket, &outcome);
+                }
+                leave(hand_over.way.unwrap_or(Way::End), true)
             }
-            let way = hand_over.way.unwrap_or(Way::End);
-            Ended::Leave(Leave { way, replaced: true })
-        }
+        },
         Ending::StoppedInstead => {
             withdraw(hand_over);
             core.finish_command(&record.id, overtaken()).await;
-            Ended::Leave(Leave { way: Way::End, replaced: false })
+            leave(Way::End, false)
         }
         Ending::CalledOff(reason) => {
             withdraw(hand_over);
@@ -127,8 +141,49 @@ async fn conclude(
                 core.supervisor.mark_running(&name);
             }
             core.set_state("running");
-            core.finish_command(&record.id, not_restarted(ErrorCode::Failed, reason)).await;
+            // In a task of its own: while the journal refuses, the agent goes on, and the queue waits.
+            let (core, id) = (Arc::clone(core), record.id.clone());
+            tokio::spawn(async move {
+                core.finish_for_sure(&id, not_restarted(ErrorCode::Failed, reason)).await;
+            });
             Ended::GoOn
+        }
+    }
+}
+
+fn leave(way: Way, replaced: bool) -> Ended {
+    Ended::Leave(Leave { way, replaced })
+}
+
+/// The modules have ended, and then it turned out that nobody starts the successor. Under systemd that is an operator's
+/// stop, which cancels the restart; by hand the helper is gone, and this process takes its place.
+async fn replacement_lost(
+    core: &Arc<Core>,
+    record: &CommandRecord,
+    outcome: &ShutdownOutcome,
+    hand_over: HandOver,
+    reason: String,
+) -> Ended {
+    tracing::warn!(%reason, "the restart is not carried out by whoever was asked");
+    let Some(mut ticket) = hand_over.ticket else { return leave(Way::End, true) };
+    if core.controller.method() == Method::Systemd {
+        withdraw(HandOver { ticket: Some(ticket), ..HandOver::default() });
+        core.finish_command(&record.id, overtaken()).await;
+        return leave(Way::End, false);
+    }
+    let in_place = ExecController::new(core.launch.clone());
+    let fds = super::host::descriptors(core).unwrap_or_default();
+    let remaining = core.limits().stop;
+    match in_place.request(&mut ticket, fds, remaining).await {
+        Ok(Requested::ExecWhenStopped(plan)) => {
+            close_ticket(core, ticket, outcome);
+            leave(Way::Exec(plan, None), true)
+        }
+        Ok(_) | Err(_) => {
+            tracing::error!(
+                "the successor cannot be started in place either; start the agent by hand"
+            );
+            leave(Way::End, true)
         }
     }
 }
@@ -140,7 +195,7 @@ pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: 
     let outcome =
         run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;
     log_unclean(&outcome);
-    Ended::Leave(Leave { way: Way::End, replaced: false })
+    leave(Way::End, false)
 }
 
 /// Runs the shutdown loop over `modules` and passes its progress on to the command's watchers. Modules that it ended are
@@ -202,6 +257,9 @@ fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutc
 
 /// Takes back what was asked of the controller, and the ticket.
 fn withdraw(hand_over: HandOver) {
+    if let Some(Way::Exec(_, Some(watchdog))) = hand_over.way {
+        watchdog.disarm();
+    }
     if let Some(call_off) = hand_over.call_off
         && let Err(error) = call_off.call_off()
     {

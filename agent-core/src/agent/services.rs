@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use command_manager::{CommandId, Finish};
+use command_manager::{CommandId, ErrorCode, Finish};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -74,10 +74,15 @@ impl Services {
         Ok(Self { control, stop, outputs, queue })
     }
 
-    /// Ends everything in the order in which it is needed: no new requests, then the outputs, then the journal.
-    pub(crate) async fn end(self, core: &Core, stop_command: Option<CommandId>) {
+    /// Takes no new requests and begins no more commands; what is under way goes on.
+    pub(crate) fn refuse_more(&self) {
         self.control.stop_accepting();
         self.stop.send_replace(true);
+    }
+
+    /// Ends everything in the order in which it is needed: the outputs, then those who wait for an answer, then the
+    /// journal. `stops` are the commands that asked for this end.
+    pub(crate) async fn end(self, core: &Core, stops: Vec<CommandId>, replaced: bool) {
         for output in self.outputs {
             if tokio::time::timeout(CLOSE_STEP, output).await.is_err() {
                 tracing::warn!(
@@ -85,8 +90,14 @@ impl Services {
                 );
             }
         }
-        if let Some(id) = stop_command {
-            core.finish_command(&id, Finish::success("the agent was stopped")).await;
+        for id in stops {
+            let end = if replaced {
+                let text = "the agent was being replaced when the stop came; stop the new one";
+                Finish::failure(ErrorCode::Interrupted, text)
+            } else {
+                Finish::success("the agent was stopped")
+            };
+            core.finish_command(&id, end).await;
         }
         let cut_off = self.control.finished(CLOSE_STEP).await;
         if cut_off > 0 {
@@ -96,5 +107,21 @@ impl Services {
             tracing::debug!("the command queue was cut off");
         }
         core.spool.close();
+        if replaced {
+            tracing::info!("the agent makes way for its successor");
+        } else {
+            remove_socket(core);
+            tracing::info!("the agent has stopped");
+        }
+    }
+}
+
+/// Nobody comes after who would answer on it.
+fn remove_socket(core: &Core) {
+    let path = core.paths.socket(&core.config());
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "cannot remove {}", path.display());
     }
 }

@@ -8,6 +8,7 @@ use module_api::{Module, ModuleKind, ModuleName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::module_runtime::ModuleRuntime;
 use super::tasks::WatchedTasks;
 use crate::spool::SinkHandle;
 
@@ -59,6 +60,8 @@ pub(super) struct Slot {
     pub(super) failures: u32,
     pub(super) last_error: Option<String>,
     pub(super) running: Option<Running>,
+    /// Why a task of the instance ended while it was being shut down; it counts if that is called off.
+    pub(super) died: Option<String>,
     /// Held while an instance is started, so that two starts follow each other.
     pub(super) starting: Arc<tokio::sync::Mutex<()>>,
 }
@@ -68,20 +71,22 @@ pub(super) struct Running {
     pub(super) module: Arc<dyn Module>,
     pub(super) sink: Arc<SinkHandle>,
     pub(super) tasks: Arc<WatchedTasks>,
+    pub(super) runtime: ModuleRuntime,
 }
 
 impl Slot {
-    pub(super) fn new(kind: Arc<dyn ModuleKind>) -> Self {
+    pub(super) fn new(kind: Arc<dyn ModuleKind>, now: Timestamp) -> Self {
         Self {
             kind,
             section: Value::Null,
             enabled: false,
             state: ModuleState::Disabled,
-            since: Timestamp::UNIX_EPOCH,
+            since: now,
             run: 0,
             failures: 0,
             last_error: None,
             running: None,
+            died: None,
             starting: Arc::default(),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use module_api::{ModuleName, Task, TaskSpawner};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
@@ -23,6 +24,9 @@ pub(crate) struct WatchedTasks {
     module: ModuleName,
     run: u64,
     failures: mpsc::UnboundedSender<Failure>,
+    /// Where the tasks run, and where they are watched: a module that blocks its threads must not blind its watcher.
+    runs_on: Handle,
+    watched_on: Handle,
     tasks: Mutex<Tasks>,
 }
 
@@ -33,12 +37,15 @@ struct Tasks {
 }
 
 impl WatchedTasks {
+    /// Tasks run on `runs_on` and are watched from the runtime that this is called in.
     pub(crate) fn new(
         module: ModuleName,
         run: u64,
         failures: mpsc::UnboundedSender<Failure>,
+        runs_on: Handle,
     ) -> Arc<Self> {
-        Arc::new(Self { module, run, failures, tasks: Mutex::default() })
+        let watched_on = Handle::current();
+        Arc::new(Self { module, run, failures, runs_on, watched_on, tasks: Mutex::default() })
     }
 
     /// Aborts all tasks; what is spawned from now on is not run.
@@ -58,10 +65,10 @@ impl TaskSpawner for WatchedTasks {
             return;
         }
         tasks.handles.retain(|handle| !handle.is_finished());
-        let work = tokio::spawn(task);
+        let work = self.runs_on.spawn(task);
         tasks.handles.push(work.abort_handle());
         let (module, run, failures) = (self.module.clone(), self.run, self.failures.clone());
-        tokio::spawn(async move {
+        self.watched_on.spawn(async move {
             let reason = match work.await {
                 Ok(Ok(())) => return,
                 Ok(Err(error)) => error.to_string(),

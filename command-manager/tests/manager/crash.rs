@@ -67,12 +67,16 @@ fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// A folder for a child, within that of its parent: the child is killed and cleans nothing up.
+fn within(folder: &Path) -> tempfile::TempDir {
+    tempfile::tempdir_in(folder).unwrap()
+}
+
 #[tokio::test]
 #[ignore = "a child of another test"]
 async fn child_that_accepts_until_it_is_killed() {
     let Some(folder) = folder_of_child() else { return };
-    let scene =
-        Scene { manager: open(&folder.join("commands.db")).0, folder: crate::crash::folder() };
+    let scene = Scene { manager: open(&folder.join("commands.db")).0, folder: within(&folder) };
     for number in 0.. {
         let record = scene.accept(&format!("c-{number}")).await;
         say(&format!("accepted {}", record.id));
@@ -102,7 +106,7 @@ async fn a_command_is_there_after_a_kill_right_after_its_acceptance() {
 async fn child_that_hangs_in_the_execution() {
     let Some(folder) = folder_of_child() else { return };
     let manager = open(&folder.join("commands.db")).0;
-    let scene = Scene { manager, folder: crate::crash::folder() };
+    let scene = Scene { manager, folder: within(&folder) };
     let executor = Scripted::new(
         |command| {
             say(&format!("executing {} #{}", command.id, command.attempts));

@@ -118,6 +118,10 @@ impl ProcessController for SystemdController {
                 }
                 facts.check()
             }
+            // Whatever is asked for, nobody would start this process again.
+            Err(error) if self.environment.systemd_exec_pid != Some(self.environment.pid) => {
+                Err(Refusal::NotAUnit { reason: error.to_string() })
+            }
             Err(error) => {
                 tracing::warn!(%error, "systemd cannot be asked whether the unit can be restarted");
                 Ok(())

@@ -224,6 +224,23 @@ fn an_operators_stop_wins_also_when_the_modules_are_closing() {
 }
 
 #[test]
+fn a_sigterm_that_no_controller_sends_is_an_operators_stop() {
+    let run = begin(Purpose::Replace).answer(1, Answer::Done);
+    let run = run.after(0.0, Event::ReplacementUnconditional).after(0.0, Event::Terminated);
+    let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
+    assert_eq!(run.outcome().ending, Ending::StoppedInstead);
+}
+
+#[test]
+fn a_replacement_that_is_lost_while_closing_is_in_the_outcome() {
+    let run = begin(Purpose::Replace).answer(1, Answer::Done).after(0.0, Event::Terminated);
+    let run = run.after(0.0, Event::ReplacementRefused("the helper died".to_owned()));
+    let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
+    assert_eq!(run.outcome().ending, Ending::Ended);
+    assert_eq!(run.outcome().replacement_lost.as_deref(), Some("the helper died"));
+}
+
+#[test]
 fn sigterm_before_the_controller_was_asked_is_an_operators_stop() {
     let run = begin(Purpose::Replace).after(0.0, Event::Terminated).answer(1, Answer::Done);
     let run = run.answer(2, Answer::Done).answer(3, Answer::Done);

@@ -143,7 +143,7 @@ fn why_forced(ticket: &Ticket, now: &ProcessIdentity, generation: u64) -> Option
         );
     }
     if ticket.stage == Stage::Stopped && !ticket.clean {
-        reasons.push("not every module saved and stopped by itself".to_owned());
+        reasons.push("not every module was ready, saved and stopped by itself".to_owned());
     }
     if let Some(why) = &ticket.exec_failed {
         reasons.push(format!("the recorded executable could not be started: {why}"));
