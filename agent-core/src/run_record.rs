@@ -36,8 +36,8 @@ impl RunRecord {
     /// The format that this version writes.
     pub(crate) const FORMAT: u32 = 1;
 
-    /// Reads the record of the process before. A record that cannot be understood counts as none, with the reason, since
-    /// it only serves to count and to report.
+    /// Reads the record of the process before. One that cannot be understood is set aside and counts as none, with the
+    /// reason, since it only serves to count and to report.
     #[must_use]
     pub(crate) fn load(path: &Path) -> (Option<Self>, Option<String>) {
         let bytes = match std::fs::read(path) {
@@ -45,10 +45,16 @@ impl RunRecord {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
             Err(error) => return (None, Some(format!("cannot read {}: {error}", path.display()))),
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(record) => (Some(record), None),
-            Err(error) => (None, Some(format!("{} is not understood: {error}", path.display()))),
-        }
+        let error = match serde_json::from_slice(&bytes) {
+            Ok(record) => return (Some(record), None),
+            Err(error) => error,
+        };
+        let kept_as = path.with_extension("json.corrupt");
+        let kept = match std::fs::rename(path, &kept_as) {
+            Ok(()) => format!("it is kept as {}", kept_as.display()),
+            Err(error) => format!("it could not be set aside: {error}"),
+        };
+        (None, Some(format!("{} is not understood ({error}); {kept}", path.display())))
     }
 
     /// Replaces the record on disk.
@@ -58,5 +64,31 @@ impl RunRecord {
     pub(crate) fn store(&self, path: &Path) -> Result<(), ReplaceFileError> {
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
         replace_file(path, &text, 0o600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_reads_back_and_a_damaged_one_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.json");
+        assert_eq!(RunRecord::load(&path), (None, None));
+        let record = RunRecord {
+            format: RunRecord::FORMAT,
+            generation: 7,
+            identity: ProcessIdentity::own().unwrap(),
+            started_at: Timestamp::UNIX_EPOCH,
+            ended: Some(HowEnded::Replaced),
+        };
+        record.store(&path).unwrap();
+        assert_eq!(RunRecord::load(&path), (Some(record), None));
+        std::fs::write(&path, "{").unwrap();
+        let (none, reason) = RunRecord::load(&path);
+        assert_eq!(none, None);
+        assert!(reason.unwrap().contains("run.json.corrupt"));
+        assert_eq!(std::fs::read(folder.path().join("run.json.corrupt")).unwrap(), b"{");
     }
 }

@@ -160,7 +160,9 @@ impl Supervisor {
             slot.set_state(ModuleState::Starting, wall_clock::now());
             (Arc::clone(&slot.kind), slot.section.clone(), slot.run)
         };
+        let mut unfinished = Unfinished { supervisor: self, name, armed: true };
         let started = self.start_instance(name, kind.as_ref(), &section, run, within).await;
+        unfinished.armed = false;
         if let Err(error) = &started {
             self.end(name, ModuleState::Failed);
             self.with(name, |slot| slot.last_error = Some(error.to_string()));
@@ -339,8 +341,26 @@ impl Supervisor {
     }
 }
 
+/// A start that may be dropped at any await: half an instance must not stay.
+struct Unfinished<'a> {
+    supervisor: &'a Supervisor,
+    name: &'a ModuleName,
+    armed: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.supervisor.end(self.name, ModuleState::Stopped);
+        }
+    }
+}
+
 impl std::fmt::Debug for Supervisor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Supervisor").field("modules", &self.statuses()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

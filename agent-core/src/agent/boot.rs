@@ -139,7 +139,10 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
         );
         warnings.push(("unclean_stop", text));
     }
-    let generation = before.map_or(1, |before| before.generation + 1);
+    // The ticket counts as well, should the record be lost: no generation is ever used twice.
+    let counted = before.map(|before| before.generation);
+    let counted = counted.max(ticket.as_ref().map(|ticket| ticket.generation));
+    let generation = counted.map_or(1, |counted| counted + 1);
     let format = RunRecord::FORMAT;
     let run_record = RunRecord { format, generation, identity, started_at, ended: None };
     Ok(Taken { lock, run_record, ticket, warnings })

@@ -26,12 +26,12 @@ pub(crate) async fn restart(core: &Arc<Core>, record: &CommandRecord) -> Finish 
                 .filter(|name| !known.iter().any(|known| known.as_str() == name.as_str()))
                 .collect();
             if !unknown.is_empty() {
-                let list =
-                    |names: &mut dyn Iterator<Item = String>| names.collect::<Vec<_>>().join(", ");
+                let unknown: Vec<&str> = unknown.into_iter().map(String::as_str).collect();
+                let known: Vec<&str> = known.iter().map(ModuleName::as_str).collect();
+                let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
                 let text = format!(
-                    "no enabled module {}; the enabled modules are: {}",
-                    list(&mut unknown.into_iter().cloned()),
-                    list(&mut known.iter().map(ToString::to_string))
+                    "no enabled module {}; the enabled modules are: {known}",
+                    unknown.join(", ")
                 );
                 return Finish::failure(ErrorCode::Refused, text);
             }

@@ -1,0 +1,118 @@
+//! What the supervisor makes of failures, with scripted modules and a real spool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use module_api::{ModuleKind, ModuleName, ScriptedKind};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{Backoff, Failure, ModuleState, StartModuleError, Supervisor};
+use crate::spool::{Spool, SpoolLimits};
+use crate::state_store::StateStore;
+use crate::wall_clock;
+
+/// Longer than anything takes that works.
+const WITHIN: Duration = Duration::from_secs(30);
+
+const BACKOFF: Backoff = Backoff {
+    initial: Duration::from_millis(500),
+    max: Duration::from_secs(60),
+    reset: Duration::from_secs(300),
+};
+
+/// One scripted module under supervision.
+struct Scene {
+    supervisor: Supervisor,
+    failures: mpsc::UnboundedReceiver<Failure>,
+    name: ModuleName,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new(script: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let events = folder.path().join("events.db");
+        let spool = Spool::open(&events, SpoolLimits::default(), wall_clock::now).unwrap().spool;
+        let states = StateStore::new(folder.path().join("modules"));
+        let (sender, failures) = mpsc::unbounded_channel();
+        let supervisor = Supervisor::new(spool, states, sender);
+        let name = ModuleName::new("scripted").unwrap();
+        let scene = Self { supervisor, failures, name, _folder: folder };
+        scene.configure(script, true);
+        scene
+    }
+
+    fn configure(&self, script: Value, enabled: bool) {
+        let kind: Arc<dyn ModuleKind> = Arc::new(ScriptedKind(self.name.clone()));
+        self.supervisor.configure(kind, script, enabled);
+    }
+
+    async fn start(&self) -> Result<(), StartModuleError> {
+        self.supervisor.start(&self.name, WITHIN).await
+    }
+
+    fn state(&self) -> ModuleState {
+        self.supervisor.statuses()[0].state
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_panics_is_an_error_and_the_module_waits_for_the_next_try() {
+    let scene = Scene::new(json!({"start": ["panic"]}));
+    let error = scene.start().await.unwrap_err().to_string();
+    assert!(error.starts_with("module scripted did not start: "), "{error}");
+    assert_eq!(scene.state(), ModuleState::Failed);
+    assert!(scene.supervisor.awaits_retry(&scene.name));
+    assert!(scene.supervisor.running().is_empty());
+}
+
+#[tokio::test]
+async fn a_task_that_fails_is_the_failure_of_its_module() {
+    let mut scene = Scene::new(json!({"fail_after_ms": 1}));
+    scene.start().await.unwrap();
+    let failure = scene.failures.recv().await.unwrap();
+    assert_eq!(failure.run, 1);
+    assert!(failure.reason.contains("fails as scripted"), "{failure:?}");
+    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), Some(BACKOFF.initial));
+    assert_eq!(scene.state(), ModuleState::Failed);
+}
+
+#[tokio::test]
+async fn a_failure_of_an_earlier_instance_means_nothing() {
+    let scene = Scene::new(json!({}));
+    scene.start().await.unwrap();
+    scene.start().await.unwrap();
+    let failure = Failure { module: scene.name.clone(), run: 1, reason: "late".to_owned() };
+    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), None);
+    assert_eq!(scene.state(), ModuleState::Running);
+}
+
+#[tokio::test]
+async fn a_module_that_died_in_a_shutdown_that_is_called_off_has_failed() {
+    let mut scene = Scene::new(json!({"fail_after_ms": 1}));
+    scene.start().await.unwrap();
+    scene.supervisor.mark_stopping(&scene.name);
+    let failure = scene.failures.recv().await.unwrap();
+    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), None, "it is being shut down anyway");
+    scene.supervisor.mark_running(&scene.name);
+    assert_eq!(scene.failures.recv().await, Some(failure));
+}
+
+#[tokio::test]
+async fn a_module_that_was_switched_off_waits_for_no_further_try() {
+    let scene = Scene::new(json!({"start": ["fail"]}));
+    scene.start().await.unwrap_err();
+    scene.configure(json!({}), false);
+    assert!(!scene.supervisor.awaits_retry(&scene.name));
+    assert_eq!(scene.state(), ModuleState::Disabled);
+}
+
+#[tokio::test]
+async fn a_start_that_is_cut_off_leaves_nothing_running() {
+    let scene = Scene::new(json!({"start": ["hang"]}));
+    let cut_off = tokio::time::timeout(Duration::from_millis(1), scene.start()).await;
+    assert!(cut_off.is_err());
+    assert_eq!(scene.state(), ModuleState::Stopped);
+    assert!(scene.supervisor.instance(&scene.name).is_none());
+}
