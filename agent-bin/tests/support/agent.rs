@@ -188,6 +188,12 @@ impl Drop for TestAgent {
     }
 }
 
+/// Signals a process by its pid, which the test knows to be of its agent.
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    let process = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()).unwrap();
+    pidfd_send_signal(&process, signal).unwrap();
+}
+
 /// Says by name that a test was not run here, and why.
 pub(crate) fn skip(test: &str, reason: &str) {
     use std::io::Write;
