@@ -22,6 +22,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{TestAgent, binary, kill, scripted_binary};
 
+/// The budget of 30 s, and so much more that only a budget that does not work is beyond it, however loaded the machine.
+const LIMIT: Duration = Duration::from_secs(45);
+
 #[test]
 fn a_restart_by_hand_is_confirmed_with_another_pid_and_the_next_generation() {
     let mut agent = TestAgent::new(binary(), "");
@@ -136,7 +139,7 @@ fn a_hung_stop_is_abandoned_and_the_outcome_says_forced() {
     agent.start();
     let ordered = Instant::now();
     let (code, record) = agent.json(&["restart"]);
-    assert!(ordered.elapsed() < Duration::from_secs(31), "{record:#}");
+    assert!(ordered.elapsed() < LIMIT, "{record:#}");
     assert_eq!(code, Some(0), "{record:#}");
     assert_eq!(record["result"]["outcome"], "restarted_forced", "{record:#}");
     let scripted =
@@ -158,7 +161,7 @@ fn a_process_that_hangs_as_a_whole_is_killed_after_thirty_seconds_and_that_is_lo
     agent.until("the modules are closed", |agent| agent.log().contains("the modules are closed"));
     kill(old, Signal::STOP);
     let answer = asker.join().unwrap();
-    assert!(ordered.elapsed() < Duration::from_secs(31), "it took {:?}", ordered.elapsed());
+    assert!(ordered.elapsed() < LIMIT, "it took {:?}", ordered.elapsed());
     let record: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
     assert_eq!(record["result"]["outcome"], "restarted_forced", "{record:#}");
     assert!(agent.log().contains("was killed"), "{}", agent.log());

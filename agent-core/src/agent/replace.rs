@@ -77,16 +77,7 @@ pub(crate) async fn restart(
         tracing::debug!("the loop's receiver is gone");
     }
     core.set_state("restarting");
-    let draft = TicketDraft {
-        command_ids: vec![record.id.to_string()],
-        requester: serde_json::to_value(&record.requester).ok(),
-        reason: record.reason.clone(),
-        method: core.controller.method(),
-        old: core.identity.clone(),
-        generation: core.generation,
-        binary: hashes.binary,
-        config: Some(core.config().digest.clone()),
-    };
+    let draft = draft(&core, &record, hashes.binary);
     let hand_over = HandOver { draft: Some(draft), ordered_at, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
     let modules = core.supervisor.running();
@@ -112,6 +103,20 @@ pub(crate) async fn restart(
         }
     };
     conclude(&core, &record, outcome, taken).await
+}
+
+/// What is known of the restart before it begins.
+fn draft(core: &Core, record: &CommandRecord, binary: Option<String>) -> TicketDraft {
+    TicketDraft {
+        command_ids: vec![record.id.to_string()],
+        requester: serde_json::to_value(&record.requester).ok(),
+        reason: record.reason.clone(),
+        method: core.controller.method(),
+        old: core.identity.clone(),
+        generation: core.generation,
+        binary,
+        config: Some(core.config().digest.clone()),
+    }
 }
 
 async fn conclude(
