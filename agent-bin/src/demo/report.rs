@@ -67,8 +67,9 @@ pub(super) fn restart_line(number: u32, of: u32, record: &Value, delivered: u64)
 
 /// One step of a restart.
 pub(super) fn step_line(number: u32, of: u32, entry: &Value) -> String {
-    let word = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-    format!("restart {number}/{of}: {} {} {}", word("stage"), word("module"), word("text"))
+    let words = ["stage", "module", "text"].map(|key| entry[key].as_str().unwrap_or_default());
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("restart {number}/{of}: {}", words.join(" "))
 }
 
 /// Whether a command has its final status.
