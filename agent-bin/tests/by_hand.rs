@@ -167,3 +167,21 @@ fn a_process_that_hangs_as_a_whole_is_killed_after_thirty_seconds_and_that_is_lo
     assert!(agent.log().contains("was killed"), "{}", agent.log());
     assert_ne!(agent.pid(), old);
 }
+
+#[test]
+fn two_restarts_that_are_due_together_become_one_and_both_are_answered() {
+    let mut agent =
+        TestAgent::new(scripted_binary(), "scripted:\n  ready: [busy, busy, busy, ok]\n");
+    agent.start();
+    for _ in 0..2 {
+        assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    }
+    let commands = |agent: &TestAgent| agent.json(&["commands", "list"]).1["commands"].clone();
+    agent.until("both are finished", |agent| {
+        commands(agent).as_array().unwrap().iter().all(|command| command["finished_at"].is_string())
+    });
+    let commands = commands(&agent);
+    assert_eq!(commands[0]["status"], "success", "{commands:#}");
+    assert_eq!(commands[0]["result"], commands[1]["result"]);
+    assert_eq!(agent.status().unwrap()["generation"], 2);
+}

@@ -55,8 +55,10 @@ pub(crate) async fn overtaken(core: &Core, ticket: &Ticket) {
     }
 }
 
+/// The commands of the ticket, the one that was carried out last: when that is finished the queue goes on, and must not
+/// find those that were joined to it still waiting.
 fn ids(ticket: &Ticket) -> Vec<CommandId> {
-    let parsed = ticket.command_ids.iter().map(CommandId::new);
+    let parsed = ticket.command_ids.iter().rev().map(CommandId::new);
     parsed
         .filter_map(|id| {
             id.inspect_err(

@@ -111,7 +111,7 @@ async fn ask(
     requests: mpsc::Sender<Event>,
 ) -> Event {
     let drained = Stamp::now("drained");
-    let Some(draft) = hand_over.draft.take() else {
+    let Some(mut draft) = hand_over.draft.take() else {
         return Event::ReplacementRefused("the replacement was asked for before".to_owned());
     };
     let fds = match descriptors(&core) {
@@ -121,6 +121,7 @@ async fn ask(
             return Event::ReplacementRefused(text);
         }
     };
+    draft.command_ids.extend(super::replace::waiting_restarts(&core).await);
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
         Ok(ticket) => ticket,
         Err(error) => return Event::ReplacementRefused(error.to_string()),

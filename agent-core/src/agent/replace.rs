@@ -283,22 +283,30 @@ fn log_unclean(outcome: &ShutdownOutcome) {
     }
 }
 
+/// The restarts of the whole agent that wait behind the one under way: they are due, so that one is theirs too. Oldest
+/// first.
+pub(super) async fn waiting_restarts(core: &Core) -> Vec<String> {
+    let waiting = waiting(core).await.into_iter().rev();
+    let agent = waiting.filter(|record| record.kind == CommandType::RestartAgent);
+    agent.map(|record| record.id.to_string()).collect()
+}
+
 /// Finishes the restarts that wait behind an operator's stop: they must not be carried out after the next start.
 pub(crate) async fn overtake_waiting_restarts(core: &Core) {
-    let waiting = match core.commands.list(WAITING_LOOKED_AT).await {
-        Ok(records) => records,
-        Err(error) => {
-            tracing::error!(%error, "restarts that wait are carried out after the next start");
-            return;
-        }
-    };
-    for record in waiting {
-        let restarts =
-            matches!(record.kind, CommandType::RestartAgent | CommandType::RestartModule);
-        if restarts && record.status == Status::Pending {
+    for record in waiting(core).await {
+        if matches!(record.kind, CommandType::RestartAgent | CommandType::RestartModule) {
             core.finish_command(&record.id, overtaken()).await;
         }
     }
+}
+
+/// The newest commands that wait, newest first.
+async fn waiting(core: &Core) -> Vec<CommandRecord> {
+    let records = core.commands.list(WAITING_LOOKED_AT).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "commands that wait cannot be looked at; each is carried out by itself");
+        Vec::new()
+    });
+    records.into_iter().filter(|record| record.status == Status::Pending).collect()
 }
 
 /// The end of a restart that an operator's stop overtook.
