@@ -185,3 +185,30 @@ fn two_restarts_that_are_due_together_become_one_and_both_are_answered() {
     assert_eq!(commands[0]["result"], commands[1]["result"]);
     assert_eq!(agent.status().unwrap()["generation"], 2);
 }
+
+#[test]
+fn an_end_that_the_journal_refuses_is_written_when_it_takes_it() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  start: [ok]\n");
+    agent.start();
+    agent.configure("scripted:\n  start: [ok-after-ms: 2000]\n");
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the next process starts its modules", |agent| {
+        agent.status().is_some_and(|status| status["generation"] == 2)
+    });
+    // Somebody holds the journal, as a full disk or a backup would.
+    let journal = rusqlite::Connection::open(agent.path("state/commands.db")).unwrap();
+    journal.execute_batch("BEGIN IMMEDIATE").unwrap();
+    agent.until("the end is refused", |agent| {
+        agent.log().contains("the end of the command is not in the journal")
+    });
+    assert!(
+        agent.path("state/ticket.json").exists(),
+        "the ticket stays as long as the end is not written"
+    );
+    journal.execute_batch("ROLLBACK").unwrap();
+    agent.until("the restart is finished", |agent| {
+        agent.json(&["commands", "list"]).1["commands"][0]["status"] == "success"
+    });
+    agent.until("the ticket is taken away", |agent| !agent.path("state/ticket.json").exists());
+    assert_eq!(agent.json(&["reload"]).0, Some(0), "the queue goes on");
+}

@@ -164,3 +164,18 @@ fn stop_ends_the_process_and_a_stop_is_not_taken_for_a_kill() {
     let events = fs::read_to_string(agent.path("state/events.ndjson")).unwrap_or_default();
     assert!(!events.contains("unclean_stop"), "{events}");
 }
+
+#[test]
+fn sigterm_while_closing_for_exec_in_place_is_an_operators_stop() {
+    let config = "scripted:\n  stop: [ok-after-ms: 1500]\nrestart:\n  method: exec\n";
+    let mut agent = TestAgent::new(scripted_binary(), config);
+    agent.start();
+    assert_eq!(agent.cli(&["restart", "--no-wait"]).status.code(), Some(0));
+    agent.until("the modules are closed", |agent| agent.log().contains("the modules are closed"));
+    kill(agent.pid(), Signal::TERM);
+    assert_eq!(agent.reap().unwrap().code(), Some(0));
+    agent.configure("");
+    agent.start();
+    assert_eq!(agent.status().unwrap()["generation"], 2, "nobody was started in between");
+    assert_eq!(last_restart(&agent)["result"]["outcome"], "stopped_instead");
+}
