@@ -53,7 +53,7 @@ pub(super) fn restart_line(number: u32, of: u32, record: &Value, delivered: u64)
     let result = &record["result"];
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let millis =
-        |value: &Value| value.as_f64().map_or_else(|| "?".to_owned(), |ms| format!("{ms:.1} ms"));
+        |value: &Value| value.as_f64().map_or_else(|| "?".to_owned(), |ms| format!("{ms} ms"));
     format!(
         "restart {number}/{of}: {} ({}), pid {} -> {}, downtime {}, {} from order to confirmation, {delivered} lines delivered so far",
         text(&result["outcome"]),
