@@ -1,7 +1,10 @@
 //! Drives the shutdown loop: the only place that awaits a module while it is shut down.
 
 use std::collections::HashMap;
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use module_api::{Module, ModuleName, Readiness, SavedState};
@@ -53,7 +56,8 @@ pub async fn drive(
     clock: &dyn Clock,
     mut requests: mpsc::Receiver<Event>,
 ) -> ShutdownOutcome {
-    let mut calls = Calls { host, running: JoinSet::new(), of_task: HashMap::new() };
+    let mut calls = Calls::of(host);
+    let mut alarm = Alarm { clock, set: None };
     let mut requests_open = true;
     loop {
         for effect in effects {
@@ -65,22 +69,51 @@ pub async fn drive(
             calls.running.detach_all();
             return outcome;
         }
-        let deadline = shutdown.next_deadline();
-        let event = tokio::select! {
-            Some(ended) = calls.running.join_next_with_id() => match calls.answer(ended) {
-                Some(event) => event,
-                None => { effects = Vec::new(); continue; }
-            },
-            request = requests.recv(), if requests_open => match request {
-                Some(event) => event,
-                None => { requests_open = false; effects = Vec::new(); continue; }
-            },
-            () = async { match deadline {
-                Some(at) => clock.sleep_until(at).await,
-                None => std::future::pending().await,
-            } } => Event::DeadlinePassed,
+        alarm.set(shutdown.next_deadline());
+        let event = loop {
+            // Always in this order, so that the same happenings lead to the same end: an answer that came in time counts,
+            // and each call has only one, so that answers cannot keep the others waiting.
+            tokio::select! {
+                biased;
+                Some(ended) = calls.running.join_next_with_id() => {
+                    if let Some(event) = calls.answer(ended) {
+                        break event;
+                    }
+                }
+                () = alarm.rings() => break Event::DeadlinePassed,
+                request = requests.recv(), if requests_open => match request {
+                    Some(event) => break event,
+                    None => requests_open = false,
+                },
+            }
         };
         effects = shutdown.step(clock.now(), event);
+    }
+}
+
+/// The next deadline, waited for by one sleep as long as it stays the same.
+struct Alarm<'a> {
+    clock: &'a dyn Clock,
+    set: Option<(Instant, Sleep<'a>)>,
+}
+
+type Sleep<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+impl<'a> Alarm<'a> {
+    fn set(&mut self, deadline: Option<Instant>) {
+        if self.set.as_ref().map(|(at, _)| *at) != deadline {
+            let clock: &'a dyn Clock = self.clock;
+            self.set = deadline.map(|at| (at, clock.sleep_until(at)));
+        }
+    }
+
+    /// Returns at the deadline, and never without one. Cancel safe. The alarm is off afterwards.
+    async fn rings(&mut self) {
+        match &mut self.set {
+            Some((_, sleep)) => sleep.await,
+            None => pending().await,
+        }
+        self.set = None;
     }
 }
 
@@ -88,11 +121,13 @@ pub async fn drive(
 struct Calls {
     host: Arc<dyn Host>,
     running: JoinSet<Option<Event>>,
-    of_task: HashMap<Id, (Pending, AbortHandle)>,
+    pending: HashMap<Id, Pending>,
+    /// The one call that each module may have, and how to drop it.
+    of_module: HashMap<ModuleName, (u32, AbortHandle)>,
 }
 
-/// What a task works on, to name it when it panics and to find it when it is given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a task works on, to name it when it panics.
+#[derive(Debug)]
 enum Pending {
     Call { module: ModuleName, attempt: u32 },
     Resume,
@@ -100,23 +135,18 @@ enum Pending {
 }
 
 impl Calls {
+    fn of(host: Arc<dyn Host>) -> Self {
+        Self { host, running: JoinSet::new(), pending: HashMap::new(), of_module: HashMap::new() }
+    }
+
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Call { module, call, attempt } => {
-                let host = Arc::clone(&self.host);
-                let pending = Pending::Call { module: module.clone(), attempt };
-                let runtime = host.runtime_of(&module);
-                self.spawn(pending, runtime, async move {
-                    let answer = call_module(host.as_ref(), &module, call).await;
-                    Some(Event::Answered { module, attempt, answer })
-                });
-            }
+            Effect::Call { module, call, attempt } => self.call(module, call, attempt),
             Effect::GiveUp { module, attempt } => {
-                let given_up = Pending::Call { module, attempt };
-                for (pending, task) in self.of_task.values() {
-                    if *pending == given_up {
-                        task.abort();
-                    }
+                if let Some((running, task)) = self.of_module.get(&module)
+                    && *running == attempt
+                {
+                    task.abort();
                 }
             }
             Effect::Abandon { module } => self.host.abandon(&module),
@@ -140,29 +170,42 @@ impl Calls {
         }
     }
 
+    fn call(&mut self, module: ModuleName, call: Call, attempt: u32) {
+        let host = Arc::clone(&self.host);
+        let runtime = host.runtime_of(&module);
+        let pending = Pending::Call { module: module.clone(), attempt };
+        let name = module.clone();
+        let task = self.spawn(pending, runtime, async move {
+            let answer = call_module(host.as_ref(), &module, call).await;
+            Some(Event::Answered { module, attempt, answer })
+        });
+        self.of_module.insert(name, (attempt, task));
+    }
+
     fn spawn(
         &mut self,
         pending: Pending,
         runtime: Option<Handle>,
         work: impl Future<Output = Option<Event>> + Send + 'static,
-    ) {
+    ) -> AbortHandle {
         let task = match runtime {
             Some(runtime) => self.running.spawn_on(work, &runtime),
             None => self.running.spawn(work),
         };
-        self.of_task.insert(task.id(), (pending, task));
+        self.pending.insert(task.id(), pending);
+        task
     }
 
     /// What the end of a task means to the machine; `None` if nothing.
     fn answer(&mut self, ended: Result<(Id, Option<Event>), JoinError>) -> Option<Event> {
         let error = match ended {
             Ok((id, event)) => {
-                self.of_task.remove(&id);
+                self.pending.remove(&id);
                 return event;
             }
             Err(error) => error,
         };
-        let (pending, _) = self.of_task.remove(&error.id())?;
+        let pending = self.pending.remove(&error.id())?;
         if error.is_cancelled() {
             return None;
         }

@@ -94,7 +94,8 @@ pub enum Effect {
 /// One step of progress, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// `drain`, `hand_over`, `close`, `save` or `stop`. `close`, of no module, marks the point of no return.
+    /// `drain`, `hand_over`, `close`, `save`, `stop` or `late`. `close`, of no module, marks the point of no return; `late`
+    /// is an answer that nobody waits for any more.
     pub stage: &'static str,
     /// Which module, or `None` for the agent as a whole.
     pub module: Option<ModuleName>,
@@ -132,7 +133,7 @@ pub struct ShutdownOutcome {
     pub modules: Vec<ModuleOutcome>,
     /// From the order to the end.
     pub took: Duration,
-    /// Answers that came after they were given up, or from nobody that was asked.
+    /// Answers to calls that had been given up, or from nobody that was asked; they changed nothing.
     pub late_answers: u32,
     /// Why nobody will start the successor, if the controller said so after it had agreed.
     pub replacement_lost: Option<String>,
@@ -153,12 +154,19 @@ pub struct ModuleOutcome {
     pub name: ModuleName,
     /// Where the module is now.
     pub ended: ModuleEnd,
-    /// From the first question to ready or given up, in milliseconds.
+    /// From the order to ready or given up, in milliseconds.
     pub ready_ms: Option<u64>,
-    /// The time of `save_state`, in milliseconds.
+    /// From ready until `save_state` was called or the shutdown was called off, in milliseconds: the time for the other
+    /// modules and for the controller. `None` if the module never got that far; the same holds for what follows.
+    pub waited_ms: Option<u64>,
+    /// The time of `save_state` and of writing what it returned, in milliseconds.
     pub save_ms: Option<u64>,
     /// The time of all calls of `stop`, in milliseconds.
     pub stop_ms: Option<u64>,
+    /// From the order until it had ended, or until the shutdown was called off, in milliseconds: the sum of the above.
+    pub ended_ms: u64,
+    /// Answers to calls that had been given up; they changed nothing.
+    pub late_answers: u32,
     /// Everything that did not go as it should, in order; empty for a clean shutdown.
     pub notes: Vec<String>,
 }

@@ -14,14 +14,15 @@
 //! refused replacement resumes the modules; an operator's stop opens the gate and changes the ending.
 
 mod ladder;
+mod roster;
 
 use std::time::Instant;
 
 use module_api::ModuleName;
 
-use crate::event::{Effect, Ending, Event, Progress, Purpose, ShutdownOutcome};
+use crate::event::{Answer, Effect, Ending, Event, Progress, Purpose, ShutdownOutcome};
 use crate::limits::Limits;
-use ladder::Ladder;
+use roster::Roster;
 
 /// The shutdown loop of one set of modules.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct Shutdown {
     unconditional: bool,
     /// Why nobody will start the successor, if that was learned after the gate was opened.
     replacement_lost: Option<String>,
-    modules: Vec<Ladder>,
+    modules: Roster,
     late_answers: u32,
     outcome: Option<ShutdownOutcome>,
 }
@@ -52,7 +53,9 @@ enum Phase {
 }
 
 impl Shutdown {
-    /// Begins the loop: asks every module. Names must be distinct.
+    /// Begins the loop: asks every module. A name that comes again counts once.
+    ///
+    /// `limits` should have passed [`Limits::check`]; if not, the overall deadline cuts the ladder short.
     #[must_use]
     pub fn begin(
         purpose: Purpose,
@@ -64,7 +67,6 @@ impl Shutdown {
             Purpose::Replace => Phase::Draining,
             Purpose::End => Phase::Closing,
         };
-        let modules = modules.into_iter().map(|name| Ladder::new(name, now)).collect();
         let mut shutdown = Self {
             limits,
             began: now,
@@ -72,14 +74,12 @@ impl Shutdown {
             stop_instead: false,
             unconditional: false,
             replacement_lost: None,
-            modules,
+            modules: Roster::new(modules, now),
             late_answers: 0,
             outcome: None,
         };
         let mut effects = Vec::new();
-        for ladder in &mut shutdown.modules {
-            ladder.ask(&mut effects);
-        }
+        shutdown.modules.ask_all(&shutdown.limits, &mut effects);
         shutdown.advance(now, &mut effects);
         (shutdown, effects)
     }
@@ -89,40 +89,30 @@ impl Shutdown {
     pub fn step(&mut self, now: Instant, event: Event) -> Vec<Effect> {
         let mut effects = Vec::new();
         match (self.phase, event) {
-            (Phase::Over, Event::Answered { .. }) => self.late_answers += 1,
             (Phase::Over, _) => {}
             (_, Event::Answered { module, attempt, answer }) => {
-                let ladder = self.modules.iter_mut().find(|ladder| ladder.name() == &module);
-                let taken = ladder.is_some_and(|ladder| {
-                    ladder.answered(now, attempt, answer, &self.limits, &mut effects)
-                });
-                self.late_answers += u32::from(!taken);
+                self.answered(now, &module, attempt, answer, &mut effects);
             }
             (Phase::Awaiting { .. }, Event::ReplacementAccepted) => {
                 self.phase = Phase::Awaiting { accepted_at: Some(now) };
             }
             (Phase::Awaiting { .. }, Event::ReplacementUnconditional) => {
                 self.unconditional = true;
-                self.close(&mut effects);
+                self.close(now, &mut effects);
             }
-            (Phase::Awaiting { .. }, Event::Terminated) => self.close(&mut effects),
+            (Phase::Awaiting { .. }, Event::Terminated) => self.close(now, &mut effects),
             (Phase::Awaiting { .. }, Event::ReplacementRefused(reason)) => {
                 self.call_off(now, reason, &mut effects);
             }
             (Phase::Draining | Phase::Awaiting { .. }, Event::StopRequested)
             | (Phase::Draining, Event::Terminated) => {
                 self.stop_instead = true;
-                self.close(&mut effects);
+                self.close(now, &mut effects);
             }
             (Phase::Draining | Phase::Awaiting { .. }, Event::Forced) => {
-                self.each(
-                    |ladder, effects| ladder.stop_asking(now, "forced", effects),
-                    &mut effects,
-                );
+                self.stop_asking(now, "forced", &mut effects);
             }
-            (Phase::Closing, Event::Forced) => {
-                self.each(|ladder, effects| ladder.abandon(now, "forced", effects), &mut effects);
-            }
+            (Phase::Closing, Event::Forced) => self.abandon(now, "forced", &mut effects),
             (_, Event::DeadlinePassed) => self.expire(now, &mut effects),
             // Too late to resume anything, early enough that nobody comes after.
             (Phase::Closing, Event::StopRequested) => self.stop_instead = true,
@@ -154,8 +144,7 @@ impl Shutdown {
                 accepted_at.unwrap_or(self.began + self.limits.ready) + self.limits.replacement,
             );
         }
-        let modules = self.modules.iter().filter_map(|ladder| ladder.deadline(&self.limits));
-        Some(modules.fold(next, Instant::min))
+        Some(self.modules.next_deadline().map_or(next, |at| at.min(next)))
     }
 
     /// The result, once everything has ended.
@@ -174,19 +163,39 @@ impl Shutdown {
         self.outcome.as_ref().is_some_and(|outcome| matches!(outcome.ending, Ending::CalledOff(_)))
     }
 
-    fn each(
+    /// Takes the answer of one module; one that nobody waits for changes nothing and is counted.
+    fn answered(
         &mut self,
-        mut act: impl FnMut(&mut Ladder, &mut Vec<Effect>),
+        now: Instant,
+        module: &ModuleName,
+        attempt: u32,
+        answer: Answer,
         effects: &mut Vec<Effect>,
     ) {
-        for ladder in &mut self.modules {
-            act(ladder, effects);
+        let limits = self.limits;
+        let closing = self.phase == Phase::Closing;
+        let number = self.modules.find(module);
+        let taken = number.and_then(|number| {
+            self.modules.change(number, &limits, |ladder| {
+                let taken = ladder.answered(now, attempt, answer, &limits, effects);
+                if closing {
+                    ladder.save_if_drained(now, effects);
+                }
+                taken
+            })
+        });
+        if taken != Some(true) {
+            self.late_answers = self.late_answers.saturating_add(1);
+            let text =
+                format!("answer to call {attempt} of {module} is ignored: nobody waits for it");
+            let module = number.map(|_| module.clone());
+            effects.push(Effect::Report(Progress { stage: "late", module, text }));
         }
     }
 
     /// Moves on wherever nothing is waited for any more.
     fn advance(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        if self.phase == Phase::Draining && self.modules.iter().all(Ladder::is_drained) {
+        if self.phase == Phase::Draining && self.modules.all_drained() {
             self.phase = Phase::Awaiting { accepted_at: None };
             effects.push(Effect::Report(Progress {
                 stage: "hand_over",
@@ -195,55 +204,60 @@ impl Shutdown {
             }));
             effects.push(Effect::RequestReplacement);
         }
-        if self.phase == Phase::Closing {
-            for ladder in &mut self.modules {
-                ladder.save_if_drained(now, effects);
-            }
-            if self.modules.iter().all(Ladder::has_ended) {
-                let ending = if self.stop_instead { Ending::StoppedInstead } else { Ending::Ended };
-                self.end(now, ending);
-            }
+        if self.phase == Phase::Closing && self.modules.all_ended() {
+            let ending = if self.stop_instead { Ending::StoppedInstead } else { Ending::Ended };
+            self.end(now, ending);
         }
     }
 
     /// Opens the gate: from here on modules end, and nothing calls that off.
-    fn close(&mut self, effects: &mut Vec<Effect>) {
+    fn close(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.phase = Phase::Closing;
         let text = "the modules are closed".to_owned();
         effects.push(Effect::Report(Progress { stage: "close", module: None, text }));
+        self.modules.change_all(&self.limits, effects, |ladder, effects| {
+            ladder.save_if_drained(now, effects);
+        });
     }
 
     fn expire(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         let overall = now >= self.began + self.limits.overall;
         match self.phase {
-            Phase::Draining if overall => {
-                self.each(
-                    |ladder, effects| ladder.stop_asking(now, "overall deadline", effects),
-                    effects,
-                );
-            }
-            Phase::Closing if overall => {
-                self.each(
-                    |ladder, effects| ladder.abandon(now, "overall deadline", effects),
-                    effects,
-                );
-            }
+            Phase::Draining if overall => self.stop_asking(now, "overall deadline", effects),
+            Phase::Closing if overall => self.abandon(now, "overall deadline", effects),
             Phase::Awaiting { .. } if self.next_deadline().is_some_and(|at| now >= at) => {
                 self.call_off(now, "the process was not asked to end in time".to_owned(), effects);
             }
             Phase::Draining | Phase::Closing => {
-                for ladder in &mut self.modules {
-                    ladder.expire(now, &self.limits, effects);
+                let limits = self.limits;
+                let closing = self.phase == Phase::Closing;
+                for number in self.modules.due(now) {
+                    self.modules.change(number, &limits, |ladder| {
+                        ladder.expire(now, &limits, effects);
+                        if closing {
+                            ladder.save_if_drained(now, effects);
+                        }
+                    });
                 }
             }
             Phase::Awaiting { .. } | Phase::Over => {}
         }
     }
 
+    fn stop_asking(&mut self, now: Instant, why: &str, effects: &mut Vec<Effect>) {
+        self.modules.change_all(&self.limits, effects, |ladder, effects| {
+            ladder.stop_asking(now, why, effects);
+        });
+    }
+
+    fn abandon(&mut self, now: Instant, why: &str, effects: &mut Vec<Effect>) {
+        self.modules.change_all(&self.limits, effects, |ladder, effects| {
+            ladder.abandon(now, why, effects);
+        });
+    }
+
     fn call_off(&mut self, now: Instant, reason: String, effects: &mut Vec<Effect>) {
-        for ladder in &self.modules {
-            effects.push(Effect::Resume { module: ladder.name().clone() });
-        }
+        effects.extend(self.modules.names().map(|name| Effect::Resume { module: name.clone() }));
         self.end(now, Ending::CalledOff(reason));
     }
 
@@ -251,7 +265,7 @@ impl Shutdown {
         self.phase = Phase::Over;
         self.outcome = Some(ShutdownOutcome {
             ending,
-            modules: self.modules.iter().map(Ladder::outcome).collect(),
+            modules: self.modules.outcomes(now),
             took: now.saturating_duration_since(self.began),
             late_answers: self.late_answers,
             replacement_lost: self.replacement_lost.clone(),

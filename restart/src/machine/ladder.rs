@@ -1,6 +1,6 @@
 //! One module's way through the shutdown loop: asked, saving, stopping, stopped; with what happens when it is late.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use module_api::ModuleName;
 
@@ -14,12 +14,14 @@ pub(super) struct Ladder {
     step: Step,
     /// The number of the last call, so that no answer is ever taken for another call's.
     attempt: u32,
-    /// Since when the current step lasts.
-    since: Instant,
-    ready_took: Option<Duration>,
-    save_took: Option<Duration>,
-    stop_took: Option<Duration>,
+    began: Instant,
+    /// When it was ready or given up, when it was saved first, when it was stopped first, when it had ended.
+    drained: Option<Instant>,
+    saving: Option<Instant>,
+    stopping: Option<Instant>,
+    ended: Option<Instant>,
     notes: Vec<String>,
+    late_answers: u32,
     /// Why it was busy last, so that each reason is reported once.
     busy_reason: Option<String>,
 }
@@ -34,11 +36,13 @@ enum Step {
     },
     /// It is ready, or was given up; it waits for the gate.
     Drained,
-    Saving,
+    Saving {
+        since: Instant,
+    },
     /// `again`: this is the second call.
     Stopping {
         again: bool,
-        since_call: Instant,
+        since: Instant,
     },
     Stopped,
     Abandoned,
@@ -50,11 +54,13 @@ impl Ladder {
             name,
             step: Step::Asked,
             attempt: 0,
-            since: now,
-            ready_took: None,
-            save_took: None,
-            stop_took: None,
+            began: now,
+            drained: None,
+            saving: None,
+            stopping: None,
+            ended: None,
             notes: Vec::new(),
+            late_answers: 0,
             busy_reason: None,
         }
     }
@@ -63,8 +69,9 @@ impl Ladder {
         &self.name
     }
 
+    /// Whether it was ready once, or given up.
     pub(super) fn is_drained(&self) -> bool {
-        self.step == Step::Drained
+        self.drained.is_some()
     }
 
     pub(super) fn has_ended(&self) -> bool {
@@ -79,10 +86,10 @@ impl Ladder {
     /// When something is to be done by time alone.
     pub(super) fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match self.step {
-            Step::Asked => Some(self.since + limits.ready),
-            Step::Busy { again_at } => Some(again_at.min(self.since + limits.ready)),
-            Step::Saving => Some(self.since + limits.save),
-            Step::Stopping { since_call, .. } => Some(since_call + limits.stop),
+            Step::Asked => Some(self.began + limits.ready),
+            Step::Busy { again_at } => Some(again_at.min(self.began + limits.ready)),
+            Step::Saving { since } => Some(since + limits.save),
+            Step::Stopping { since, .. } => Some(since + limits.stop),
             Step::Drained | Step::Stopped | Step::Abandoned => None,
         }
     }
@@ -97,12 +104,12 @@ impl Ladder {
         effects: &mut Vec<Effect>,
     ) -> bool {
         if attempt != self.attempt {
+            self.late_answers = self.late_answers.saturating_add(1);
             return false;
         }
         match (self.step, answer) {
             (Step::Asked, Answer::Done) => {
-                self.ready_took = Some(now.saturating_duration_since(self.since));
-                self.step = Step::Drained;
+                self.drain(now);
                 self.report("drain", "ready".to_owned(), effects);
             }
             (Step::Asked, Answer::Busy(reason)) => {
@@ -113,15 +120,14 @@ impl Ladder {
                 }
             }
             (Step::Asked, Answer::Failed(reason)) => {
-                self.ready_took = Some(now.saturating_duration_since(self.since));
+                self.drain(now);
                 self.note("drain", format!("ready_for_shutdown failed: {reason}"), effects);
-                self.step = Step::Drained;
             }
-            (Step::Saving, Answer::Failed(reason)) => {
+            (Step::Saving { .. }, Answer::Failed(reason)) => {
                 self.note("save", format!("save_state failed: {reason}"), effects);
                 self.saved(now, effects);
             }
-            (Step::Saving, Answer::Done | Answer::Busy(_)) => {
+            (Step::Saving { .. }, Answer::Done | Answer::Busy(_)) => {
                 self.report("save", "state saved".to_owned(), effects);
                 self.saved(now, effects);
             }
@@ -130,12 +136,12 @@ impl Ladder {
                 self.stop_again_or_abandon(now, again, effects);
             }
             (Step::Stopping { .. }, Answer::Done | Answer::Busy(_)) => {
-                self.stop_took = Some(now.saturating_duration_since(self.since));
-                self.step = Step::Stopped;
+                self.end(Step::Stopped, now);
                 self.report("stop", "stopped".to_owned(), effects);
             }
             // Its call was answered or given up already.
             (Step::Busy { .. } | Step::Drained | Step::Stopped | Step::Abandoned, _) => {
+                self.late_answers = self.late_answers.saturating_add(1);
                 return false;
             }
         }
@@ -148,9 +154,9 @@ impl Ladder {
             return;
         }
         match self.step {
-            Step::Busy { .. } if now < self.since + limits.ready => self.ask(effects),
+            Step::Busy { .. } if now < self.began + limits.ready => self.ask(effects),
             Step::Asked | Step::Busy { .. } => self.stop_asking(now, "ready timeout", effects),
-            Step::Saving => {
+            Step::Saving { .. } => {
                 self.give_up(effects);
                 self.note("save", "save timeout".to_owned(), effects);
                 self.saved(now, effects);
@@ -170,45 +176,49 @@ impl Ladder {
             Step::Asked => self.give_up(effects),
             Step::Busy { .. } => {}
             Step::Drained
-            | Step::Saving
+            | Step::Saving { .. }
             | Step::Stopping { .. }
             | Step::Stopped
             | Step::Abandoned => return,
         }
-        self.ready_took = Some(now.saturating_duration_since(self.since));
+        self.drain(now);
         self.note("drain", format!("not ready: {why}"), effects);
-        self.step = Step::Drained;
     }
 
     pub(super) fn save_if_drained(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.step == Step::Drained {
-            self.step = Step::Saving;
-            self.since = now;
+            self.step = Step::Saving { since: now };
+            self.saving = Some(now);
             self.call(Call::Save, effects);
         }
     }
 
     /// Ends the module without its consent, unless it has ended already.
     pub(super) fn abandon(&mut self, now: Instant, why: &str, effects: &mut Vec<Effect>) {
-        let took = now.saturating_duration_since(self.since);
-        match self.step {
-            Step::Stopped | Step::Abandoned => return,
-            Step::Asked | Step::Busy { .. } => self.ready_took = Some(took),
-            Step::Saving => self.save_took = Some(took),
-            Step::Stopping { .. } => self.stop_took = Some(took),
-            Step::Drained => {}
+        if self.has_ended() {
+            return;
         }
-        if matches!(self.step, Step::Asked | Step::Saving | Step::Stopping { .. }) {
+        if matches!(self.step, Step::Asked | Step::Saving { .. } | Step::Stopping { .. }) {
             self.give_up(effects);
         }
         self.note("stop", format!("abandoned: {why}"), effects);
-        self.step = Step::Abandoned;
+        self.end(Step::Abandoned, now);
         effects.push(Effect::Abandon { module: self.name.clone() });
     }
 
-    pub(super) fn outcome(&self) -> ModuleOutcome {
-        let millis = |took: Option<Duration>| {
-            took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX))
+    /// What became of the module when the loop was over at `now`.
+    ///
+    /// The times are differences of whole milliseconds since the order, so they add up to `ended_ms` exactly.
+    pub(super) fn outcome(&self, now: Instant) -> ModuleOutcome {
+        let over = self.ended.unwrap_or(now);
+        let since_order = |at: Instant| {
+            let passed = at.saturating_duration_since(self.began);
+            u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
+        };
+        // A part that was begun lasts until the next one that was begun, or until the end.
+        let part = |from: Option<Instant>, later: &[Option<Instant>]| {
+            let until = later.iter().copied().flatten().next().unwrap_or(over);
+            from.map(|from| since_order(until).saturating_sub(since_order(from)))
         };
         ModuleOutcome {
             name: self.name.clone(),
@@ -218,32 +228,43 @@ impl Ladder {
                 Step::Asked
                 | Step::Busy { .. }
                 | Step::Drained
-                | Step::Saving
+                | Step::Saving { .. }
                 | Step::Stopping { .. } => ModuleEnd::Running,
             },
-            ready_ms: millis(self.ready_took),
-            save_ms: millis(self.save_took),
-            stop_ms: millis(self.stop_took),
+            ready_ms: part(Some(self.began), &[self.drained, self.saving, self.stopping]),
+            waited_ms: part(self.drained, &[self.saving, self.stopping]),
+            save_ms: part(self.saving, &[self.stopping]),
+            stop_ms: part(self.stopping, &[]),
+            ended_ms: since_order(over),
+            late_answers: self.late_answers,
             notes: self.notes.clone(),
         }
     }
 
+    fn drain(&mut self, now: Instant) {
+        self.step = Step::Drained;
+        self.drained = Some(now);
+    }
+
+    fn end(&mut self, step: Step, now: Instant) {
+        self.step = step;
+        self.ended = Some(now);
+    }
+
     fn saved(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.save_took = Some(now.saturating_duration_since(self.since));
-        self.since = now;
-        self.step = Step::Stopping { again: false, since_call: now };
+        self.step = Step::Stopping { again: false, since: now };
+        self.stopping = Some(now);
         self.call(Call::Stop, effects);
     }
 
     fn stop_again_or_abandon(&mut self, now: Instant, again: bool, effects: &mut Vec<Effect>) {
         if again {
             // The second call has ended, so there is nothing left to give up.
-            self.stop_took = Some(now.saturating_duration_since(self.since));
             self.note("stop", "abandoned: it did not stop".to_owned(), effects);
-            self.step = Step::Abandoned;
+            self.end(Step::Abandoned, now);
             effects.push(Effect::Abandon { module: self.name.clone() });
         } else {
-            self.step = Step::Stopping { again: true, since_call: now };
+            self.step = Step::Stopping { again: true, since: now };
             self.call(Call::Stop, effects);
         }
     }

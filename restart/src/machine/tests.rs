@@ -139,7 +139,7 @@ fn a_busy_module_is_asked_again_after_the_poll_interval() {
 fn a_module_that_never_gets_ready_is_saved_all_the_same() {
     let run = begin(Purpose::End).deadline_after(10.0);
     assert_eq!(run.effects(), [give_up(1), call(Call::Save, 2)]);
-    assert_eq!(run.shutdown.modules[0].outcome().notes, ["not ready: ready timeout"]);
+    assert_eq!(run.shutdown.modules.outcomes(run.now)[0].notes, ["not ready: ready timeout"]);
 }
 
 #[test]
