@@ -34,6 +34,9 @@ pub trait Host: Send + Sync + 'static {
     /// Why the state could not be kept, naming the file.
     async fn keep_state(&self, name: &ModuleName, state: SavedState) -> Result<(), String>;
 
+    /// The module has stopped by itself: lets go of the instance, so that nothing calls it any more. Does not wait.
+    fn release(&self, name: &ModuleName);
+
     /// Aborts what the module still runs and closes its sink; does not wait.
     fn abandon(&self, name: &ModuleName);
 
@@ -122,8 +125,16 @@ struct Calls {
     host: Arc<dyn Host>,
     running: JoinSet<Option<Event>>,
     pending: HashMap<Id, Pending>,
-    /// The one call that each module may have, and how to drop it.
-    of_module: HashMap<ModuleName, (u32, AbortHandle)>,
+    of_module: HashMap<ModuleName, Running>,
+}
+
+/// The one call that a module has.
+struct Running {
+    attempt: u32,
+    task: AbortHandle,
+    /// The call that follows one that was given up: a module is not called again before that has been dropped, which
+    /// takes until its next await. One that blocks its thread is not called at all.
+    next: Option<(Call, u32)>,
 }
 
 /// What a task works on, to name it when it panics.
@@ -143,12 +154,14 @@ impl Calls {
         match effect {
             Effect::Call { module, call, attempt } => self.call(module, call, attempt),
             Effect::GiveUp { module, attempt } => {
-                if let Some((running, task)) = self.of_module.get(&module)
-                    && *running == attempt
-                {
-                    task.abort();
+                if let Some(running) = self.of_module.get_mut(&module) {
+                    running.next.take_if(|(_, number)| *number == attempt);
+                    if running.attempt == attempt {
+                        running.task.abort();
+                    }
                 }
             }
+            Effect::Release { module } => self.host.release(&module),
             Effect::Abandon { module } => self.host.abandon(&module),
             Effect::Resume { module } => {
                 let host = Arc::clone(&self.host);
@@ -171,6 +184,10 @@ impl Calls {
     }
 
     fn call(&mut self, module: ModuleName, call: Call, attempt: u32) {
+        if let Some(running) = self.of_module.get_mut(&module) {
+            running.next = Some((call, attempt));
+            return;
+        }
         let host = Arc::clone(&self.host);
         let runtime = host.runtime_of(&module);
         let pending = Pending::Call { module: module.clone(), attempt };
@@ -179,7 +196,7 @@ impl Calls {
             let answer = call_module(host.as_ref(), &module, call).await;
             Some(Event::Answered { module, attempt, answer })
         });
-        self.of_module.insert(name, (attempt, task));
+        self.of_module.insert(name, Running { attempt, task, next: None });
     }
 
     fn spawn(
@@ -198,17 +215,18 @@ impl Calls {
 
     /// What the end of a task means to the machine; `None` if nothing.
     fn answer(&mut self, ended: Result<(Id, Option<Event>), JoinError>) -> Option<Event> {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let pending = self.pending.remove(&id)?;
+        if let Pending::Call { module, .. } = &pending
+            && let Some(Running { next: Some((call, attempt)), .. }) = self.of_module.remove(module)
+        {
+            self.call(module.clone(), call, attempt);
+        }
         let error = match ended {
-            Ok((id, event)) => {
-                self.pending.remove(&id);
-                return event;
-            }
+            Ok((_, event)) => return event,
+            Err(error) if error.is_cancelled() => return None,
             Err(error) => error,
         };
-        let pending = self.pending.remove(&error.id())?;
-        if error.is_cancelled() {
-            return None;
-        }
         let reason = panic_message(error);
         match pending {
             Pending::Call { module, attempt } => {

@@ -75,6 +75,11 @@ pub enum Effect {
         /// Which one.
         attempt: u32,
     },
+    /// The module has stopped by itself: let go of the instance.
+    Release {
+        /// Whom.
+        module: ModuleName,
+    },
     /// Abort what the module still runs and close its event sink.
     Abandon {
         /// Whom.

@@ -130,7 +130,7 @@ impl Run {
                         "{module} is resumed after it was saved"
                     );
                 }
-                Effect::RequestReplacement | Effect::Report(_) => {}
+                Effect::Release { .. } | Effect::RequestReplacement | Effect::Report(_) => {}
             }
         }
     }

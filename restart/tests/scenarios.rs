@@ -77,6 +77,8 @@ impl Host for Stage {
         Ok(())
     }
 
+    fn release(&self, _: &ModuleName) {}
+
     fn abandon(&self, name: &ModuleName) {
         self.write_down(format!("{name} is abandoned"));
     }

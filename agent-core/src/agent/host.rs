@@ -74,6 +74,10 @@ impl Host for LoopHost {
         }
     }
 
+    fn release(&self, name: &ModuleName) {
+        self.core.supervisor.end(name, ModuleState::Stopped);
+    }
+
     fn abandon(&self, name: &ModuleName) {
         self.core.supervisor.end(name, ModuleState::Stopped);
     }

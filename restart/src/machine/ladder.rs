@@ -137,6 +137,7 @@ impl Ladder {
             }
             (Step::Stopping { .. }, Answer::Done | Answer::Busy(_)) => {
                 self.end(Step::Stopped, now);
+                effects.push(Effect::Release { module: self.name.clone() });
                 self.report("stop", "stopped".to_owned(), effects);
             }
             // Its call was answered or given up already.

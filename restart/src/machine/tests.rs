@@ -44,7 +44,8 @@ impl Run {
 
     /// What is to be done, without reports to people.
     fn effects(&self) -> Vec<Effect> {
-        let is_work = |effect: &&Effect| !matches!(effect, Effect::Report(_));
+        let is_work =
+            |effect: &&Effect| !matches!(effect, Effect::Report(_) | Effect::Release { .. });
         self.effects.iter().filter(is_work).cloned().collect()
     }
 
