@@ -15,6 +15,7 @@ mod kernel_clock;
 mod limits;
 mod machine;
 mod notify;
+mod request;
 mod ticket;
 
 pub use clock::{Clock, TokioClock};
@@ -36,6 +37,7 @@ pub use kernel_clock::{boottime, boottime_ms};
 pub use limits::{Limits, LimitsDoNotFit};
 pub use machine::Shutdown;
 pub use notify::{Notifier, NotifyError};
+pub use request::{Arbiter, Decision, Denial, Scope};
 pub use ticket::{
     CommittedTicket, Outcome, Stage, Stamp, Ticket, TicketDraft, TicketError, Verdict, judge,
 };
