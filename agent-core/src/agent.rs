@@ -6,12 +6,15 @@ pub(crate) mod confirm;
 pub(crate) mod core;
 mod host;
 mod main_loop;
-pub(crate) mod modules;
+mod modules;
 mod order;
+pub(crate) mod reload;
 mod replace;
+mod restart_modules;
 mod retries;
 mod services;
 mod signals;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,6 +49,9 @@ pub enum Exit {
 /// Why an agent could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// The modules of the program cannot live together.
+    #[error(transparent)]
+    Composition(#[from] crate::composition::CompositionError),
     /// The lock is held, or cannot be taken.
     #[error(transparent)]
     Lock(#[from] crate::agent_lock::LockError),

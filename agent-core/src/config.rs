@@ -36,6 +36,11 @@ pub use sections::{
 
 use check::Check;
 
+/// Whether `name` is a section of the agent itself.
+pub(crate) fn is_section_of_the_agent(name: &str) -> bool {
+    sections::NAMES.contains(&name)
+}
+
 /// The longest configuration file, in bytes. Real ones have a few kilobytes; the limit bounds the memory for a file
 /// that somebody mixed up.
 pub const MAX_FILE_SIZE: u64 = 1_000_000;

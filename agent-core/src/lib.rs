@@ -5,6 +5,7 @@
 
 mod agent;
 mod agent_lock;
+mod composition;
 pub mod config;
 pub mod control;
 mod file_output;
@@ -17,6 +18,7 @@ mod wall_clock;
 
 pub use agent::{Exit, Paths, RunError, Setup, run};
 pub use agent_lock::LockError;
+pub use composition::CompositionError;
 pub use file_output::{FileOutput, FileOutputConfig, FileOutputError};
 pub use spool::{
     OpenedSpool, SetAside, SinkHandle, Spool, SpoolError, SpoolLimits, SpoolStats, StoredEvent,

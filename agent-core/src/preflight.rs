@@ -7,7 +7,7 @@ use nix::unistd::{AccessFlags, access};
 use sha2::{Digest, Sha256};
 
 use crate::agent::core::Core;
-use crate::agent::modules::load;
+use crate::agent::reload::load;
 
 /// What the probe of the state folder writes: as much as a large module state takes, in bytes.
 const PROBE_BYTES: usize = 1 << 20;

@@ -116,6 +116,17 @@ impl Supervisor {
             .collect()
     }
 
+    /// All modules that should run and were stopped; one that failed is not among them, it waits to be started again.
+    #[must_use]
+    pub(crate) fn stopped(&self) -> Vec<ModuleName> {
+        let slots = self.lock();
+        slots
+            .iter()
+            .filter(|(_, slot)| slot.enabled && slot.state == ModuleState::Stopped)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// The state of every known module, by name.
     #[must_use]
     pub(crate) fn statuses(&self) -> Vec<ModuleStatus> {

@@ -51,15 +51,15 @@ pub enum Decision<Id> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// A module that is not there, or is switched off.
-    #[error("no enabled module {}; the enabled modules are: {}", list(.unknown), list(.known))]
+    #[error("no enabled module {}; the enabled modules are: {}", .unknown.join(", "), list(.known))]
     UnknownModules {
         /// Those that were asked for and are not known.
-        unknown: Vec<ModuleName>,
+        unknown: Vec<String>,
         /// Those that could have been asked for.
         known: Vec<ModuleName>,
     },
     /// A restart of no module at all.
-    #[error("the restart names no module; name one, or restart the whole agent")]
+    #[error("there is no module to restart")]
     NoModules,
     /// An operator wants the agent to stop, which wins.
     #[error("the agent is being stopped")]
@@ -168,7 +168,7 @@ impl<Id: Clone + PartialEq> Arbiter<Id> {
         if wanted.is_empty() {
             return Err(Denial::NoModules);
         }
-        let unknown: Vec<ModuleName> = wanted.difference(known).cloned().collect();
+        let unknown: Vec<String> = wanted.difference(known).map(ToString::to_string).collect();
         if !unknown.is_empty() {
             let known = known.iter().cloned().collect();
             return Err(Denial::UnknownModules { unknown, known });

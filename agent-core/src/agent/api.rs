@@ -68,11 +68,10 @@ impl Api {
             Ok(Acceptance::New(record)) => {
                 let urgent = match record.kind {
                     CommandType::Stop => Some(Urgent::Stop(record.id.clone())),
-                    CommandType::RestartAgent if record.force => Some(Urgent::Force),
-                    CommandType::RestartAgent
-                    | CommandType::RestartModule
-                    | CommandType::Reload
-                    | CommandType::CheckConfig => None,
+                    CommandType::RestartAgent | CommandType::RestartModule => {
+                        Some(Urgent::Arrived(Box::new(record.clone())))
+                    }
+                    CommandType::Reload | CommandType::CheckConfig => None,
                 };
                 if let Some(urgent) = urgent
                     && self.urgent.send(urgent).await.is_err()

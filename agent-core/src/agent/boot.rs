@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use super::core::{Activity, Core, Paths};
 use super::{CONTROL_FD, RunError, TICKET};
 use crate::agent_lock::AgentLock;
+use crate::composition;
 use crate::config::{LoadedConfig, RestartMethod};
 use crate::control;
 use crate::run_record::RunRecord;
@@ -64,6 +65,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let mut stamps = vec![Stamp::now("started")];
     let started_at = wall_clock::now();
     let Setup { environment, launch, paths, kinds, version, config } = setup;
+    composition::check(&kinds)?;
     let Taken { lock, run_record, ticket, mut warnings } = take(&paths, started_at)?;
 
     let limits = SpoolLimits { max_events: config.config.events.max_stored };
@@ -106,6 +108,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         listener,
         config: RwLock::new(Arc::new(config)),
         activity: Mutex::new(Activity { state: "starting", last_restart: None }),
+        arbiter: Mutex::default(),
         closed_at: OnceLock::new(),
     });
     Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
@@ -251,3 +254,6 @@ fn private_folder(path: &Path, mode: u32) -> Result<(), RunError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,9 @@ use std::time::Duration;
 use command_manager::{CommandId, CommandManager, Finish};
 use jiff::Timestamp;
 use module_api::ModuleKind;
-use restart::{LaunchPlan, Limits, Notifier, NotifyError, ProcessController, ProcessIdentity};
+use restart::{
+    Arbiter, LaunchPlan, Limits, Notifier, NotifyError, ProcessController, ProcessIdentity,
+};
 use serde_json::Value;
 
 use crate::config::LoadedConfig;
@@ -63,6 +65,7 @@ pub(crate) struct Core {
     pub(crate) listener: UnixListener,
     pub(crate) config: RwLock<Arc<LoadedConfig>>,
     pub(crate) activity: Mutex<Activity>,
+    pub(crate) arbiter: Mutex<Arbiter<CommandId>>,
     /// When the modules were closed for good, since boot.
     pub(crate) closed_at: OnceLock<Duration>,
 }
@@ -87,6 +90,11 @@ impl Core {
 
     pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides about restarts; never held across an await.
+    pub(crate) fn arbiter(&self) -> MutexGuard<'_, Arbiter<CommandId>> {
+        self.arbiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_state(&self, state: &'static str) {

@@ -125,7 +125,8 @@ async fn ask(
             return Event::ReplacementRefused(text);
         }
     };
-    draft.command_ids.extend(super::replace::waiting_restarts(&core).await);
+    let joined = super::waiting::seal(&core).await;
+    draft.command_ids.extend(joined.iter().map(ToString::to_string));
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
         Ok(ticket) => ticket,
         Err(error) => return Event::ReplacementRefused(error.to_string()),

@@ -1,8 +1,10 @@
 //! The main loop: one select that builds happenings, one handler for each, and the order of start and end.
 
+mod operations;
+
 use std::sync::Arc;
 
-use command_manager::{CommandId, CommandType, ErrorCode, Execution, Finish};
+use command_manager::{CommandId, ErrorCode, Finish};
 use module_api::ModuleName;
 use restart::{Event, Stamp, Ticket, judge};
 use tokio::sync::mpsc;
@@ -13,13 +15,15 @@ use super::boot::{Setup, boot};
 use super::core::Core;
 use super::host::Way;
 use super::order::{Order, Urgent};
-use super::replace::{Ended, Leave, Requests};
+use super::replace::{Ended, Leave};
 use super::retries::Retries;
 use super::services::Services;
 use super::signals::Signals;
-use super::{Exit, RunError, confirm, modules, replace};
+use super::{Exit, RunError, confirm, modules, waiting};
 use crate::run_record::HowEnded;
 use crate::supervisor::Failure;
+
+use operations::{Operation, OperationKind};
 
 /// Runs an agent until it is stopped or makes way for its successor.
 ///
@@ -56,7 +60,7 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
     let Leave { way, replaced } = agent.turn().await;
     agent.end_confirmation().await;
     if !replaced {
-        replace::overtake_waiting_restarts(&core).await;
+        waiting::overtake(&core).await;
     }
     let stop_commands = std::mem::take(&mut agent.stop_commands);
     services.refuse_more();
@@ -101,26 +105,6 @@ struct Agent {
     reload_wanted: bool,
 }
 
-/// The one thing that is under way.
-struct Operation {
-    kind: OperationKind,
-    /// The command that it is carried out for.
-    command: Option<CommandId>,
-    task: JoinHandle<Ended>,
-    requests: mpsc::Sender<Event>,
-}
-
-/// What is under way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OperationKind {
-    /// The restart of the agent: told to stop, it stops by itself.
-    Restart,
-    /// The stop of the agent.
-    Stop,
-    /// Anything with modules while the agent goes on: cut off by a stop.
-    Modules,
-}
-
 /// What the main loop reacts to.
 enum Happening {
     /// SIGTERM: from a controller or from an operator.
@@ -148,8 +132,7 @@ impl Agent {
                 Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
                 Happening::Terminated => self.stop_or_pass_on(Event::Terminated).await,
                 Happening::Urgent(Urgent::Stop(id)) => self.stop_ordered(id).await,
-                // A forced restart that comes during a stop must not cost the modules their state.
-                Happening::Urgent(Urgent::Force) => self.force(&[OperationKind::Restart]),
+                Happening::Urgent(Urgent::Arrived(record)) => self.arrived(*record).await,
                 Happening::Interrupted => self.interrupted().await,
                 Happening::HangUp => self.reload_on_signal(),
                 Happening::Ordered(order) => self.obey(*order),
@@ -158,7 +141,11 @@ impl Agent {
                 Happening::OperationEnded(ended) => {
                     let operation = self.operation.take();
                     match ended {
-                        Ok(Ended::GoOn) => {}
+                        Ok(Ended::Grow(grown)) if !self.stop_wanted => {
+                            self.grow(*grown);
+                            continue;
+                        }
+                        Ok(Ended::GoOn | Ended::Grow(..)) => {}
                         Ok(Ended::Started(failures)) => self.modules_started(failures),
                         Ok(Ended::Leave(leave)) => return leave,
                         Err(error) => {
@@ -171,6 +158,7 @@ impl Agent {
                             }
                         }
                     }
+                    self.core.arbiter().end();
                     self.begin_what_is_wanted();
                 }
             }
@@ -250,135 +238,5 @@ impl Agent {
             let text = format!("the agent failed to carry the command out: {error}");
             self.core.finish_command(&id, Finish::failure(ErrorCode::Failed, text)).await;
         }
-    }
-
-    fn reload_on_signal(&mut self) {
-        self.reload_wanted = self.operation.is_some();
-        if self.reload_wanted {
-            tracing::info!("SIGHUP while something else is under way; the reload follows it");
-            return;
-        }
-        let core = Arc::clone(&self.core);
-        self.begin(OperationKind::Modules, None, |_| async move {
-            core.notify(core.notifier.reloading());
-            let end = modules::reload(&core, None).await;
-            core.notify(core.notifier.ready("reloaded"));
-            tracing::info!(status = ?end.status, "reload: {}", end.text);
-            Ended::GoOn
-        });
-    }
-
-    fn obey(&mut self, Order { record, reply }: Order) {
-        let core = Arc::clone(&self.core);
-        let id = Some(record.id.clone());
-        match record.kind {
-            CommandType::RestartAgent => {
-                self.begin(OperationKind::Restart, id, |requests| {
-                    replace::restart(core, record, reply, requests)
-                });
-            }
-            CommandType::RestartModule | CommandType::Reload | CommandType::CheckConfig => {
-                self.begin(OperationKind::Modules, id, |_| async move {
-                    let end = match record.kind {
-                        CommandType::RestartModule => modules::restart(&core, &record).await,
-                        CommandType::Reload => modules::reload(&core, Some(&record.id)).await,
-                        CommandType::RestartAgent
-                        | CommandType::Stop
-                        | CommandType::CheckConfig => modules::check_config(&core),
-                    };
-                    if reply.send(Execution::Finished(end)).is_err() {
-                        tracing::error!(id = %record.id, "nobody takes the end of the command");
-                    }
-                    Ended::GoOn
-                });
-            }
-            // The executor does not hand stops on: they come past the queue.
-            CommandType::Stop => drop(reply.send(Execution::Deferred)),
-        }
-    }
-
-    /// A restart or stop under way is told; anything else is cut off, because a stop comes first.
-    async fn stop_or_pass_on(&mut self, event: Event) {
-        self.stop_wanted = true;
-        match self.operation.take() {
-            Some(operation) if operation.kind != OperationKind::Modules => {
-                // A loop that has ended, or is flooded, sees to the stop through `stop_wanted`.
-                if operation.requests.try_send(event).is_err() {
-                    tracing::debug!("the shutdown loop does not take the stop any more");
-                }
-                self.operation = Some(operation);
-            }
-            other => {
-                if let Some(operation) = other {
-                    operation.task.abort();
-                    if operation.task.await.is_err() {
-                        tracing::info!("what was under way is cut off by the stop");
-                    }
-                }
-                self.begin_stop();
-            }
-        }
-    }
-
-    fn begin_stop(&mut self) {
-        let core = Arc::clone(&self.core);
-        let command = self.stop_commands.first().cloned();
-        self.begin(OperationKind::Stop, None, |requests| replace::stop(core, command, requests));
-    }
-
-    /// What came while something else was under way.
-    fn begin_what_is_wanted(&mut self) {
-        if self.stop_wanted {
-            self.begin_stop();
-        } else if self.reload_wanted {
-            self.reload_on_signal();
-        }
-    }
-
-    /// A stop by command holds only if nobody starts the agent again.
-    async fn stop_ordered(&mut self, id: CommandId) {
-        if let Err(reason) = self.core.controller.renounce().await {
-            let text = format!(
-                "the agent was not stopped, because it would be started again: {reason}; stop its unit with systemctl"
-            );
-            tracing::warn!(%id, "{text}");
-            self.core.finish_command(&id, Finish::failure(ErrorCode::Refused, text)).await;
-            return;
-        }
-        self.stop_commands.push(id);
-        self.stop_or_pass_on(Event::StopRequested).await;
-    }
-
-    /// The first Ctrl-C stops, a further one does not wait any more.
-    async fn interrupted(&mut self) {
-        if self.interrupted {
-            self.force(&[OperationKind::Restart, OperationKind::Stop]);
-        } else {
-            self.interrupted = true;
-            self.stop_or_pass_on(Event::StopRequested).await;
-        }
-    }
-
-    /// Tells an operation of one of these kinds that it is not to wait any more.
-    fn force(&self, kinds: &[OperationKind]) {
-        if let Some(operation) = &self.operation
-            && kinds.contains(&operation.kind)
-            && operation.requests.try_send(Event::Forced).is_err()
-        {
-            tracing::debug!("the shutdown loop does not take the order any more");
-        }
-    }
-
-    fn begin<F>(
-        &mut self,
-        kind: OperationKind,
-        command: Option<CommandId>,
-        work: impl FnOnce(Requests) -> F,
-    ) where
-        F: Future<Output = Ended> + Send + 'static,
-    {
-        let (requests, receiver) = mpsc::channel(8);
-        let task = tokio::spawn(work((requests.clone(), receiver)));
-        self.operation = Some(Operation { kind, command, task, requests });
     }
 }

@@ -1,12 +1,15 @@
 //! Orders to the agent's main loop, and the executor that turns commands into them.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use command_manager::{
     CommandId, CommandRecord, CommandType, ErrorCode, Execution, Executor, Finish, Judgement,
     Target,
 };
 use jiff::Timestamp;
-use restart::Ticket;
+use module_api::ModuleName;
+use restart::{Denial, Scope, Ticket};
 use tokio::sync::{mpsc, oneshot};
 
 /// Something that the main loop is to do for a command.
@@ -23,8 +26,8 @@ pub(crate) struct Order {
 pub(crate) enum Urgent {
     /// An operator's stop, by this command.
     Stop(CommandId),
-    /// A forced restart: what is under way goes to the end of its ladder.
-    Force,
+    /// A restart was accepted: it may join what is under way, or overtake it, before its turn comes.
+    Arrived(Box<CommandRecord>),
 }
 
 /// Hands commands to the main loop, and judges those that an earlier process left in progress.
@@ -67,7 +70,10 @@ impl Executor for LoopExecutor {
         let has_ticket =
             self.ticket.as_ref().is_some_and(|ticket| ticket.command_ids.contains(&id));
         match command.kind {
-            CommandType::RestartAgent if has_ticket => Judgement::Deferred,
+            // A restart of modules has a ticket if it grew into one of the whole agent.
+            CommandType::RestartAgent | CommandType::RestartModule if has_ticket => {
+                Judgement::Deferred
+            }
             CommandType::RestartAgent => Judgement::Finished(Finish::failure(
                 ErrorCode::Interrupted,
                 "the agent ended and left no ticket of this restart that can be read",
@@ -94,10 +100,22 @@ impl LoopExecutor {
     }
 }
 
-/// The modules that a command names; `None` for all.
-pub(crate) fn named(target: &Target) -> Option<&[String]> {
-    match target {
-        Target::All => None,
-        Target::Modules(names) => Some(names),
+/// What the restart that a command asks for covers.
+///
+/// # Errors
+/// [`Denial::UnknownModules`] for a name that no module can have.
+pub(crate) fn scope(record: &CommandRecord, known: &BTreeSet<ModuleName>) -> Result<Scope, Denial> {
+    let names = match (record.kind, &record.target) {
+        (CommandType::RestartModule, Target::Modules(names)) => names,
+        (CommandType::RestartModule, Target::All) => return Ok(Scope::Modules(known.clone())),
+        _ => return Ok(Scope::Agent),
+    };
+    let impossible = |name: &&String| ModuleName::new(name).is_err();
+    let unknown: Vec<String> = names.iter().filter(impossible).cloned().collect();
+    if unknown.is_empty() {
+        return Ok(Scope::Modules(
+            names.iter().filter_map(|name| ModuleName::new(name).ok()).collect(),
+        ));
     }
+    Err(Denial::UnknownModules { unknown, known: known.iter().cloned().collect() })
 }

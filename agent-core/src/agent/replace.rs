@@ -3,20 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::{
-    CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Status,
-};
+use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Finish};
 use module_api::ModuleName;
 use restart::{
-    Clock, CommittedTicket, Ending, Event, ExecController, Method, ProcessController, Progress,
-    Purpose, Requested, Shutdown, ShutdownOutcome, Stamp, TicketDraft, TokioClock, drive,
+    Clock, CommittedTicket, Ending, Event, ExecController, Method, ModuleOutcome,
+    ProcessController, Progress, Purpose, Requested, Shutdown, ShutdownOutcome, Stamp, TicketDraft,
+    TokioClock, drive,
 };
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 
 use super::core::Core;
 use super::host::{HandOver, LoopHost, Way};
-use crate::preflight;
+use super::modules::start_all;
+use super::order::Order;
+use crate::preflight::{self, Hashes};
 use crate::supervisor::ModuleState;
 
 /// What the end of an operation means for the main loop.
@@ -25,8 +26,18 @@ pub(crate) enum Ended {
     Started(Vec<(ModuleName, String)>),
     /// The agent goes on.
     GoOn,
+    /// The restart of modules becomes one of the whole agent, for which the checks have passed.
+    Grow(Box<Grown>),
     /// The process is to end.
     Leave(Leave),
+}
+
+/// A restart of modules that has become one of the whole agent.
+pub(crate) struct Grown {
+    pub(crate) order: Order,
+    pub(crate) hashes: Hashes,
+    /// What became of the modules that were stopped before it grew.
+    pub(crate) stopped: Vec<ModuleOutcome>,
 }
 
 /// How the process is to end.
@@ -39,9 +50,6 @@ pub(crate) struct Leave {
 /// Both ends of what the loop is told from outside.
 pub(crate) type Requests = (mpsc::Sender<Event>, mpsc::Receiver<Event>);
 
-/// How many of the newest commands are looked at for restarts that wait.
-const WAITING_LOOKED_AT: usize = 1_000;
-
 /// How long an ended loop waits for the controller's answer when SIGTERM was faster than it. Short, because whoever sent
 /// SIGTERM waits.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,25 +58,38 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(2);
 /// replace an agent that works.
 const TAKE_BACK_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the whole-agent restart that `record` asks for. `reply` is answered as soon as it is clear whether the restart is
+/// Runs the whole-agent restart that an order asks for. It is answered as soon as it is clear whether the restart is
 /// refused or under way.
-pub(crate) async fn restart(
-    core: Arc<Core>,
-    record: CommandRecord,
-    reply: oneshot::Sender<Execution>,
-    requests: Requests,
-) -> Ended {
+pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -> Ended {
     let ordered_at = restart::boottime();
+    let Order { record, reply } = order;
     core.progress(&record.id, "preflight", None, "checking that the agent can come back").await;
-    let hashes = match preflight::check(&core).await {
-        Ok(hashes) => hashes,
+    match preflight::check(&core).await {
+        Ok(hashes) => {
+            let order = Order { record, reply };
+            let whole = Grown { order, hashes, stopped: Vec::new() };
+            go(core, whole, ordered_at, requests).await
+        }
         Err(refusal) => {
             let text = refusal.to_string();
             tracing::warn!(id = %record.id, reason = %text, "restart refused");
             drop(reply.send(Execution::Finished(not_restarted(ErrorCode::Refused, text))));
-            return Ended::GoOn;
+            Ended::GoOn
         }
-    };
+    }
+}
+
+/// Runs the whole-agent restart that the restart of modules has grown into; some of them are stopped already.
+pub(crate) async fn grown(core: Arc<Core>, grown: Grown, requests: Requests) -> Ended {
+    go(core, grown, restart::boottime(), requests).await
+}
+
+async fn go(
+    core: Arc<Core>,
+    Grown { order: Order { record, reply }, hashes, stopped }: Grown,
+    ordered_at: Duration,
+    requests: Requests,
+) -> Ended {
     if reply.send(Execution::Deferred).is_err() {
         tracing::error!(id = %record.id, "nobody waits for the restart any more; it is not begun");
         return Ended::GoOn;
@@ -81,7 +102,7 @@ pub(crate) async fn restart(
     let hand_over = HandOver { draft: Some(draft), ordered_at, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
     let modules = core.supervisor.running();
-    let outcome = run_loop(
+    let mut outcome = run_loop(
         &core,
         Purpose::Replace,
         modules,
@@ -90,6 +111,7 @@ pub(crate) async fn restart(
         requests,
     )
     .await;
+    outcome.modules.splice(..0, stopped);
     // What the controller answered decides how this process ends.
     let patience =
         if outcome.ending == Ending::Ended { REQUEST_PATIENCE } else { TAKE_BACK_PATIENCE };
@@ -145,6 +167,7 @@ async fn conclude(
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }
+            start_stopped(core).await;
             core.set_state("running");
             // In a task of its own: while the journal refuses, the agent goes on, and the queue waits.
             let (core, id) = (Arc::clone(core), record.id.clone());
@@ -153,6 +176,14 @@ async fn conclude(
             });
             Ended::GoOn
         }
+    }
+}
+
+/// Starts the modules that had been stopped before the restart grew to the whole agent.
+async fn start_stopped(core: &Arc<Core>) {
+    let stopped = core.supervisor.stopped();
+    for (name, reason) in start_all(core, &stopped).await {
+        core.supervisor.report_failure(&name, reason);
     }
 }
 
@@ -281,32 +312,6 @@ fn log_unclean(outcome: &ShutdownOutcome) {
     for module in outcome.modules.iter().filter(|module| !module.notes.is_empty()) {
         tracing::warn!(module = %module.name, notes = ?module.notes, "module did not end cleanly");
     }
-}
-
-/// The restarts of the whole agent that wait behind the one under way: they are due, so that one is theirs too. Oldest
-/// first.
-pub(super) async fn waiting_restarts(core: &Core) -> Vec<String> {
-    let waiting = waiting(core).await.into_iter().rev();
-    let agent = waiting.filter(|record| record.kind == CommandType::RestartAgent);
-    agent.map(|record| record.id.to_string()).collect()
-}
-
-/// Finishes the restarts that wait behind an operator's stop: they must not be carried out after the next start.
-pub(crate) async fn overtake_waiting_restarts(core: &Core) {
-    for record in waiting(core).await {
-        if matches!(record.kind, CommandType::RestartAgent | CommandType::RestartModule) {
-            core.finish_command(&record.id, overtaken()).await;
-        }
-    }
-}
-
-/// The newest commands that wait, newest first.
-async fn waiting(core: &Core) -> Vec<CommandRecord> {
-    let records = core.commands.list(WAITING_LOOKED_AT).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "commands that wait cannot be looked at; each is carried out by itself");
-        Vec::new()
-    });
-    records.into_iter().filter(|record| record.status == Status::Pending).collect()
 }
 
 /// The end of a restart that an operator's stop overtook.

@@ -92,6 +92,9 @@ pub struct RestartConfig {
     /// 10 min.
     #[serde(deserialize_with = "duration_between::<10, 600_000, _>")]
     pub confirm_timeout: Duration,
+    /// `escalate`: whether the restart of a module of which something cannot be stopped becomes a restart of the whole
+    /// agent. Default yes: only the end of the process frees what hangs.
+    pub escalate: bool,
 }
 
 /// How the process is replaced.
@@ -147,6 +150,7 @@ impl Default for RestartConfig {
             stop_timeout: Duration::from_secs(5),
             start_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(15),
+            escalate: true,
         }
     }
 }

@@ -99,7 +99,7 @@ fn an_ended_restart_is_joined_by_nobody() {
 #[test]
 fn an_unknown_module_is_denied_with_the_list_of_those_that_are_known() {
     let denial = Denial::UnknownModules {
-        unknown: names("fimm scan").into_iter().collect(),
+        unknown: vec!["fimm".to_owned(), "scan".to_owned()],
         known: known().into_iter().collect(),
     };
     let text =

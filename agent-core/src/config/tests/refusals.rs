@@ -181,7 +181,7 @@ logs: {}
 ",
         "a.yml:1: beta.enabled: found 1, expected true or false
 a.yml:3: restart.timout: unknown key \"timout\" (did you mean \"timeout\"?), expected one of method, timeout, \
-ready_timeout, ready_poll, save_timeout, stop_timeout, start_timeout, confirm_timeout
+ready_timeout, ready_poll, save_timeout, stop_timeout, start_timeout, confirm_timeout, escalate
 a.yml:4: restart.save_timeout: found \"1y\", expected a duration such as 500ms, 30s, 5m, 1h or 1d
 a.yml:6: alpha.stop[1].fail: found 1, expected nothing
 a.yml:7: logs: unknown section \"logs\", expected one of agent, restart, supervision, control, events, alpha, beta",
