@@ -87,7 +87,7 @@ async fn why_grow(
     for module in
         stopped.outcome.modules.iter().filter(|module| module.ended == ModuleEnd::Abandoned)
     {
-        let threads = left_behind(core, &module.name, LEFT_BEHIND_PATIENCE).await;
+        let threads = core.supervisor.left_behind(&module.name, LEFT_BEHIND_PATIENCE).await;
         if threads > 0 {
             let text =
                 format!("module {} cannot be stopped, {threads} of its threads hang", module.name);
@@ -114,8 +114,4 @@ async fn may_go(core: &Core, id: &CommandId, why: &str) -> Option<Hashes> {
             None
         }
     }
-}
-
-async fn left_behind(_: &Core, _: &ModuleName, _: Duration) -> usize {
-    0
 }
