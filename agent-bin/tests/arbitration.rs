@@ -192,3 +192,21 @@ fn a_restart_does_not_grow_when_the_agent_would_not_come_back() {
     assert_eq!(agent.pid(), before);
     assert_eq!(module(&agent)["state"], "running");
 }
+
+#[test]
+fn several_or_all_modules_are_restarted_in_process_by_one_order() {
+    let mut agent = TestAgent::new(scripted_binary(), "");
+    agent.start();
+    let before = agent.pid();
+    for words in [&["--module", "scripted", "--module", "logcollector"][..], &["--module", "all"]] {
+        let (code, record) = agent.json(&[&["restart"], words].concat());
+        assert_eq!(code, Some(0), "{record:#}");
+        assert_eq!(record["result"]["outcome"], "restarted", "{record:#}");
+        let restarted = serde_json::json!(["logcollector", "scripted"]);
+        assert_eq!(record["result"]["restarted"], restarted);
+    }
+    assert_eq!(agent.pid(), before);
+    let status = agent.status().unwrap();
+    let runs = status["modules"].as_array().unwrap().iter().map(|module| module["run"].clone());
+    assert_eq!(runs.collect::<Vec<_>>(), [3, 3]);
+}

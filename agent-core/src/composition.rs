@@ -13,6 +13,9 @@ pub enum CompositionError {
     /// State, events and commands of the two could not be told apart.
     #[error("two modules are named {0}; give each module of the program a name of its own")]
     SameName(ModuleName),
+    /// The word for all modules in commands.
+    #[error("a module is named all, which stands for every module; give it another name")]
+    NameOfAll,
     /// Its section of the configuration could not be told from the agent's.
     #[error(
         "a module is named {0}, as is a section of the agent's configuration; give it another name"
@@ -30,6 +33,9 @@ pub(crate) fn check(kinds: &[Arc<dyn ModuleKind>]) -> Result<(), CompositionErro
         let name = kind.name();
         if is_section_of_the_agent(name.as_str()) {
             return Err(CompositionError::NameOfASection(name.clone()));
+        }
+        if name.as_str() == "all" {
+            return Err(CompositionError::NameOfAll);
         }
         if !taken.insert(name) {
             return Err(CompositionError::SameName(name.clone()));
@@ -60,6 +66,12 @@ mod tests {
     fn two_modules_with_one_name_are_refused() {
         let text = "two modules are named fim; give each module of the program a name of its own";
         assert_eq!(checked(&["fim", "sca", "fim"]), Err(text.to_owned()));
+    }
+
+    #[test]
+    fn the_word_for_all_modules_is_no_name() {
+        let text = "a module is named all, which stands for every module; give it another name";
+        assert_eq!(checked(&["all"]), Err(text.to_owned()));
     }
 
     #[test]

@@ -26,7 +26,10 @@ impl Order {
     /// A restart of `modules`, or of the whole agent if none is named.
     pub(super) fn restart(modules: &[ModuleName], force: bool, following: Following) -> Self {
         let names: Vec<&str> = modules.iter().map(ModuleName::as_str).collect();
-        let target = if names.is_empty() { json!("all") } else { json!(names) };
+        if names.contains(&ALL) {
+            return Self::new("restart-module", json!(ALL), force, following);
+        }
+        let target = if names.is_empty() { json!(ALL) } else { json!(names) };
         Self::new("restart-agent", target, force, following)
     }
 
@@ -46,6 +49,9 @@ impl Order {
         Self { id, envelope, timeout: following.timeout }
     }
 }
+
+/// The word for the whole agent, and as a module for all modules; no module has it as its name.
+const ALL: &str = "all";
 
 /// Gives the agent an order and follows it to its end, or with `no_wait` only until it is accepted.
 pub(super) async fn give(
