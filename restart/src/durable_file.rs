@@ -22,10 +22,7 @@ pub struct ReplaceFileError {
 /// # Errors
 /// [`ReplaceFileError`] names the step and the file; `path` still holds what it held.
 pub fn replace_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), ReplaceFileError> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        Some(_) | None => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
@@ -47,9 +44,22 @@ pub fn replace_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), Repla
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync the folder", folder))
 }
 
+/// The folder of `path`, which for a bare name is the working directory.
+fn folder_of(path: &Path) -> &Path {
+    let named = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    named.unwrap_or_else(|| Path::new("."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_folder_of_a_bare_name_is_the_working_directory() {
+        let folders =
+            ["note.json", "a/note.json", "/note.json"].map(|path| folder_of(Path::new(path)));
+        assert_eq!(folders, [Path::new("."), Path::new("a"), Path::new("/")]);
+    }
 
     #[test]
     fn a_file_is_replaced_whole_and_no_temporary_is_left() {

@@ -187,3 +187,32 @@ pub enum ModuleEnd {
     /// It did not stop and was aborted.
     Abandoned,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_note_of_one_module_makes_the_outcome_unclean() {
+        let module = |notes: &[&str]| ModuleOutcome {
+            name: ModuleName::new("fim").unwrap(),
+            ended: ModuleEnd::Stopped,
+            ready_ms: Some(0),
+            waited_ms: Some(0),
+            save_ms: Some(0),
+            stop_ms: Some(0),
+            ended_ms: 0,
+            late_answers: 0,
+            notes: notes.iter().map(ToString::to_string).collect(),
+        };
+        let outcome = |modules| ShutdownOutcome {
+            ending: Ending::Ended,
+            modules,
+            took: Duration::ZERO,
+            late_answers: 0,
+            replacement_lost: None,
+        };
+        assert!(outcome(vec![module(&[]), module(&[])]).is_clean());
+        assert!(!outcome(vec![module(&[]), module(&["save timeout"])]).is_clean());
+    }
+}
