@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::{CommittedTicket, NotifyError, TicketError};
+use crate::{CommittedTicket, NotifyError, StopTimeout, TicketError};
 
 mod choose;
 mod exec;
@@ -59,7 +59,9 @@ impl fmt::Display for Method {
 }
 
 /// One way of replacing this process.
+// async_trait has to come first: below automock a mock could not hang.
 #[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
 pub trait ProcessController: Send + Sync {
     /// Which way it is.
     fn method(&self) -> Method;
@@ -97,6 +99,14 @@ pub trait ProcessController: Send + Sync {
     /// Who would start it again, and why that could not be prevented; the process had better not end then.
     async fn renounce(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    /// How long the service manager lets this process stop before it kills it; `None` when nobody does, or when it
+    /// cannot be learned, which is logged. Takes a few seconds at most; may be dropped at any await.
+    ///
+    /// A helper has a limit of its own, which it is given with the request.
+    async fn stop_timeout(&self) -> Option<StopTimeout> {
+        None
     }
 }
 

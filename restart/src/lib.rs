@@ -2,6 +2,9 @@
 //!
 //! One place decides ([`Shutdown`], a value without I/O, time as an argument), one drives ([`drive`], the only place
 //! that awaits a module), one touches the operating system (the controllers).
+//!
+//! The feature `mock` offers `MockProcessController` and `MockClock`, made by mockall. `examples/own_module.rs` shows a
+//! component of somebody else that uses the loop.
 
 mod clock;
 mod controller;
@@ -18,7 +21,11 @@ mod notify;
 mod request;
 mod ticket;
 
+#[cfg(feature = "mock")]
+pub use clock::MockClock;
 pub use clock::{Clock, TokioClock};
+#[cfg(feature = "mock")]
+pub use controller::MockProcessController;
 pub use controller::{
     CallOff, CaptureError, EXIT_RESTART, ExecController, ExecError, ExecPlan, ExecWatchdog, Facts,
     HelperController, LaunchPlan, Method, MethodChoice, ProcessController, Refusal, ReplaceError,
@@ -34,7 +41,7 @@ pub use event::{
 pub use hand_over::{Adopted, adopt, is_listening_unix_socket, is_valid_name};
 pub use identity::{IdentityError, ProcessIdentity};
 pub use kernel_clock::{boottime, boottime_ms};
-pub use limits::{Limits, LimitsDoNotFit};
+pub use limits::{Clamped, Limits, LimitsDoNotFit, StopTimeout};
 pub use machine::Shutdown;
 pub use notify::{Notifier, NotifyError};
 pub use request::{Arbiter, Decision, Denial, Scope};

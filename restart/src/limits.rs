@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use module_api::units::format_duration;
 
+mod clamped;
+
+pub use clamped::{Clamped, StopTimeout};
+
 /// How long each part of the shutdown loop may take. Budgets of different modules run side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {

@@ -25,7 +25,9 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The way to the service manager; without one, every message is dropped and counts as sent. Cheap to clone.
 ///
-/// Every call may block for up to five seconds when the manager does not read.
+/// Every call may block for up to five seconds when the manager does not read, except for [`Notifier::stopping`] and
+/// [`Notifier::extend_timeout`], which are for places that must not wait. Messages arrive in the order in which they were
+/// sent.
 #[derive(Debug, Clone, Default)]
 pub struct Notifier {
     address: Option<Arc<SocketAddrUnix>>,
@@ -111,11 +113,13 @@ impl Notifier {
     }
 
     /// The process is about to end. Since systemd 259 this cannot be taken back: send it after the point of no return.
+    /// Never blocks.
     ///
     /// # Errors
-    /// [`NotifyError::Send`].
+    /// [`NotifyError::Send`], also when the manager does not read: then the message is lost, and the manager learns of
+    /// the end when it comes.
     pub fn stopping(&self) -> Result<(), NotifyError> {
-        self.send("STOPPING=1", &[])
+        self.send_or_drop("STOPPING=1")
     }
 
     /// The process is alive; due within every [`Notifier::watchdog_interval`].
@@ -133,12 +137,14 @@ impl Notifier {
         self.watchdog
     }
 
-    /// Asks for `more` time from now to start, run or stop. The first one must come before the original time is up.
+    /// Asks for `more` time from now to start, run or stop; what is left is never made shorter by it. The first one must
+    /// come before the original time is up. While the process runs it holds for the watchdog, too. Never blocks.
     ///
     /// # Errors
-    /// [`NotifyError::Send`].
+    /// [`NotifyError::Send`], also when the manager does not read: then the message is lost. One that was kept and sent
+    /// later would ask for time that is no longer needed.
     pub fn extend_timeout(&self, more: Duration) -> Result<(), NotifyError> {
-        self.send(&format!("EXTEND_TIMEOUT_USEC={}", more.as_micros()), &[])
+        self.send_or_drop(&format!("EXTEND_TIMEOUT_USEC={}", more.as_micros()))
     }
 
     /// Gives the manager a copy of `fd` to keep for the next process. It keeps as many as the unit's
@@ -191,10 +197,24 @@ impl Notifier {
     }
 
     fn send(&self, message: &str, fds: &[BorrowedFd<'_>]) -> Result<(), NotifyError> {
+        self.send_with(SendFlags::empty(), message, fds)
+    }
+
+    /// Does not wait for a manager that has not read what came before.
+    fn send_or_drop(&self, message: &str) -> Result<(), NotifyError> {
+        self.send_with(SendFlags::DONTWAIT, message, &[])
+    }
+
+    fn send_with(
+        &self,
+        flags: SendFlags,
+        message: &str,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<(), NotifyError> {
         let Some(address) = &self.address else {
             return Ok(());
         };
-        send_to(address, message, fds).map_err(|source| {
+        send_to(address, flags, message, fds).map_err(|source| {
             let message = message.lines().next().unwrap_or_default().to_owned();
             NotifyError::Send { message, source: source.into() }
         })
@@ -203,6 +223,7 @@ impl Notifier {
 
 fn send_to(
     address: &SocketAddrUnix,
+    flags: SendFlags,
     message: &str,
     fds: &[BorrowedFd<'_>],
 ) -> rustix::io::Result<()> {
@@ -216,7 +237,7 @@ fn send_to(
     }
     loop {
         let bytes = [IoSlice::new(message.as_bytes())];
-        match sendmsg_addr(&socket, address, &bytes, &mut control, SendFlags::NOSIGNAL) {
+        match sendmsg_addr(&socket, address, &bytes, &mut control, flags | SendFlags::NOSIGNAL) {
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error),

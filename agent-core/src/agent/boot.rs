@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use restart::{
     Facts, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity, Stamp,
     StartEnvironment, Ticket, adopt, choose, controller_for, is_listening_unix_socket,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::core::{Activity, Core, Paths};
 use super::{CONTROL_FD, RunError, TICKET};
@@ -31,6 +32,17 @@ use crate::wall_clock;
 
 /// How long a start waits for a predecessor that is ending but still holds the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the question how patient the service manager is waits for the end of the start. Asking takes about a
+/// millisecond of processor time; a start that is longer than this does not notice it.
+const ASK_AFTER: Duration = Duration::from_millis(250);
+
+/// How long the service manager may take to say how patient it is. It answers in milliseconds; one that reloads its units
+/// may take a second or two, and nothing waits for it.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a start may do after its files are open, besides starting the modules: recovering the journal, binding, warnings.
+const START_MARGIN: Duration = Duration::from_secs(5);
 
 /// What the binary gives to an agent.
 #[expect(missing_debug_implementations, reason = "kinds of modules are trait objects without one")]
@@ -83,6 +95,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     // From here on the agent works, so an end without a mark is a kill.
     run_record.store(&paths.state("run.json"))?;
     stamps.push(Stamp::now("opened"));
+    ask_for_time_to_start(&notifier, &config);
 
     let (failures_to, failures) = mpsc::unbounded_channel();
     let states = StateStore::new(paths.state("modules"));
@@ -110,8 +123,43 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         activity: Mutex::new(Activity { state: "starting", last_restart: None }),
         arbiter: Mutex::default(),
         closed_at: OnceLock::new(),
+        started: Notify::new(),
+        ending: AtomicBool::new(false),
+        stop_timeout: OnceLock::new(),
+        limits_warning: Mutex::default(),
     });
+    tokio::spawn(learn_stop_timeout(Arc::clone(&core)));
     Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+}
+
+/// What follows is the start of the modules, side by side and each within its limit: the manager is to give at least that
+/// much, however little the unit does. A start that hangs as a whole is still cut off.
+fn ask_for_time_to_start(notifier: &Notifier, config: &LoadedConfig) {
+    let most = config.config.restart.start_timeout.saturating_add(START_MARGIN);
+    if let Err(error) = notifier.extend_timeout(most) {
+        tracing::warn!(%error, "a slow start may be cut off by the service manager");
+    }
+}
+
+/// Asks the service manager how long this process may take to stop, and warns when that is less than what is configured.
+///
+/// After the start, or beside one that takes long, so that it costs the start nothing. A shutdown that begins before the
+/// answer has come has the configured budgets.
+async fn learn_stop_timeout(core: Arc<Core>) {
+    if tokio::time::timeout(ASK_AFTER, core.started.notified()).await.is_err() {
+        tracing::debug!("the start takes long; the service manager is asked meanwhile");
+    }
+    match tokio::time::timeout(ASK_PATIENCE, core.controller.stop_timeout()).await {
+        Ok(Some(stop_timeout)) => {
+            let known = core.stop_timeout.get_or_init(|| stop_timeout);
+            core.warn_about_limits().await;
+            tracing::debug!(unit = known.unit, after = ?known.after, "the unit's stop timeout is known");
+        }
+        Ok(None) => {}
+        Err(_) => tracing::warn!(
+            "the service manager did not say within {ASK_PATIENCE:?} how long the agent may take to stop; restart.timeout holds as it is"
+        ),
+    }
 }
 
 /// The state folder, held by this process and marked as its own.

@@ -2,6 +2,7 @@
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -9,16 +10,23 @@ use command_manager::{CommandId, CommandManager, Finish};
 use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
-    Arbiter, LaunchPlan, Limits, Notifier, NotifyError, ProcessController, ProcessIdentity,
+    Arbiter, Clamped, LaunchPlan, Limits, Notifier, NotifyError, ProcessController,
+    ProcessIdentity, StopTimeout,
 };
 use serde_json::Value;
+use tokio::sync::Notify;
 
+use super::CLOSE_STEP;
 use crate::config::LoadedConfig;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
 
 /// How long to wait before a journal that refused is tried again: a full disk is not made empty faster.
 const FINISH_AGAIN: Duration = Duration::from_secs(1);
+
+/// What may follow the last step of a module until the process has ended: six steps of [`CLOSE_STEP`] at most (the steps in
+/// the journal, two for the controller's answer, the outputs, the clients, the queue) and one for what only writes a file.
+const AFTER_THE_MODULES: Duration = CLOSE_STEP.saturating_mul(7);
 
 /// Where an agent's files are.
 #[derive(Debug, Clone)]
@@ -68,6 +76,14 @@ pub(crate) struct Core {
     pub(crate) arbiter: Mutex<Arbiter<CommandId>>,
     /// When the modules were closed for good, since boot.
     pub(crate) closed_at: OnceLock<Duration>,
+    /// Told when the start is over, for what must not get in its way.
+    pub(crate) started: Notify,
+    /// Whether the service manager was told that this process is ending.
+    pub(crate) ending: AtomicBool,
+    /// How long the service manager lets this process stop, once it has said so.
+    pub(crate) stop_timeout: OnceLock<StopTimeout>,
+    /// The last warning about budgets that were cut; `None` while they fit.
+    pub(crate) limits_warning: Mutex<Option<String>>,
 }
 
 /// What the agent is doing as a whole.
@@ -99,11 +115,52 @@ impl Core {
 
     pub(crate) fn set_state(&self, state: &'static str) {
         self.activity().state = state;
+        self.started.notify_one();
     }
 
-    /// The budgets of the shutdown loop, as configured.
+    /// The budgets of the shutdown loop: as configured, and cut to what the service manager allows as soon as that is
+    /// known. A shutdown that begins earlier has the configured ones.
     pub(crate) fn limits(&self) -> Limits {
-        self.config().config.restart.limits()
+        self.clamped_limits().0
+    }
+
+    fn clamped_limits(&self) -> (Limits, Option<Clamped>) {
+        let configured = self.config().config.restart.limits();
+        match self.stop_timeout.get() {
+            Some(allowed) => configured.clamped_to(allowed),
+            None => (configured, None),
+        }
+    }
+
+    /// Warns that the configured budgets are cut, unless the last warning said the same. To be called whenever they may
+    /// have changed: when the service manager has answered, and after a reload.
+    pub(crate) async fn warn_about_limits(&self) {
+        let warning = self.clamped_limits().1.map(|clamped| clamped.to_string());
+        let before = {
+            let mut last = self.limits_warning.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *last, warning.clone())
+        };
+        if let Some(text) = warning.filter(|text| before.as_ref() != Some(text)) {
+            self.warn("limits_clamped", &text).await;
+        }
+    }
+
+    /// From here on the process ends, and nothing calls that off: tells the service manager, once. Does not block.
+    pub(crate) fn begin_ending(&self) {
+        if !self.ending.swap(true, Ordering::Relaxed) {
+            self.notify(self.notifier.stopping());
+        }
+    }
+
+    /// Asks the service manager for the time that the next step of a process that is ending, and all that may follow it,
+    /// may take at most. Called for each step that was made, so that a process which hangs is killed all the same. Before
+    /// [`Core::begin_ending`] it does nothing. Does not block.
+    pub(crate) fn extend_patience(&self) {
+        if self.ending.load(Ordering::Relaxed) {
+            let limits = self.limits();
+            let next = limits.save.max(limits.stop);
+            self.notify(self.notifier.extend_timeout(next.saturating_add(AFTER_THE_MODULES)));
+        }
     }
 
     /// Logs a message to the service manager that could not be sent; the agent works without.
@@ -151,3 +208,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

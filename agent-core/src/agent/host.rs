@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use module_api::{Module, ModuleName, SavedState};
 use restart::{
-    CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Progress, Requested, Stamp,
-    TicketDraft, boottime,
+    CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Method, Progress, Requested,
+    Stamp, TicketDraft, boottime,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc};
@@ -93,9 +93,19 @@ impl Host for LoopHost {
     }
 
     fn report(&self, progress: Progress) {
+        let core = &self.core;
         if progress.stage == "close" {
-            self.core.closed_at.get_or_init(boottime);
-            self.core.notify(self.core.notifier.stopping());
+            core.closed_at.get_or_init(boottime);
+        }
+        // What execs in place does not end for the service manager, which would kill a process that said so. A plain stop
+        // has no gate: there, the first sign of a module shows that the end has begun.
+        let leaves = progress.stage == "close" && core.controller.method() != Method::Exec;
+        if leaves || core.activity().state == "stopping" {
+            core.begin_ending();
+        }
+        // An answer that nobody waits for is no step forward.
+        if progress.stage != "late" {
+            core.extend_patience();
         }
         // Without a receiver nobody watches this run.
         drop(self.progress.send(progress));

@@ -42,6 +42,7 @@ pub(crate) async fn reload(
     }
     let needs_restart = need_restart(&before.config, &loaded.config);
     core.set_config(loaded);
+    core.warn_about_limits().await;
     let mut end = cycle(core, command, &stop, &start, requests).await;
     if !needs_restart.is_empty() {
         end.text = format!(

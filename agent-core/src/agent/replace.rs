@@ -227,6 +227,7 @@ async fn replacement_lost(
 /// Stops all modules, for good.
 pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: Requests) -> Ended {
     core.set_state("stopping");
+    core.begin_ending();
     let modules = core.supervisor.running();
     let outcome =
         run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;

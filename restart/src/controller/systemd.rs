@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::{Method, ProcessController, Refusal, ReplaceError, Requested};
 use crate::hand_over::check_names;
-use crate::{CommittedTicket, Notifier, NotifyError, StartEnvironment};
+use crate::{CommittedTicket, Notifier, NotifyError, StartEnvironment, StopTimeout};
 
 mod facts;
 mod job;
@@ -181,5 +181,16 @@ impl ProcessController for SystemdController {
         tracing::warn!(error = %first, "systemd cannot be asked over D-Bus, trying systemctl");
         let second = systemctl::stop(found.as_ref().ok()).await;
         second.map_err(|second| format!("{first}; {second}"))
+    }
+
+    async fn stop_timeout(&self) -> Option<StopTimeout> {
+        let asked = match find_own_unit(&self.environment).await {
+            Ok(unit) => unit.stop_timeout().await,
+            Err(error) => Err(error),
+        };
+        asked.unwrap_or_else(|error| {
+            tracing::warn!(%error, "systemd does not say how long the agent may take to stop; restart.timeout holds as it is");
+            None
+        })
     }
 }

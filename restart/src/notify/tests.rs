@@ -56,6 +56,29 @@ fn each_message_has_the_documented_form() {
 }
 
 #[test]
+fn signs_of_the_end_do_not_wait_for_a_manager_that_does_not_read() {
+    let (_folder, socket, notifier) = manager();
+    let mut unread = 0;
+    while notifier.extend_timeout(Duration::from_secs(1)).is_ok() {
+        unread += 1;
+    }
+    // A message that waits: what does not wait is refused while this one still does.
+    let waiting = std::thread::spawn({
+        let notifier = notifier.clone();
+        move || notifier.status("patient")
+    });
+    let refused = [notifier.stopping(), notifier.extend_timeout(Duration::from_secs(1))];
+    assert!(!waiting.is_finished(), "it was waited for as long as it waits");
+    let read: Vec<String> = (0..=unread).map(|_| receive(&socket).0).collect();
+    waiting.join().unwrap().unwrap();
+    for refused in refused {
+        let Err(NotifyError::Send { source, .. }) = refused else { panic!("{refused:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::WouldBlock);
+    }
+    assert_eq!(read.last().unwrap(), "STATUS=patient");
+}
+
+#[test]
 fn a_stored_descriptor_arrives_as_the_same_open_file() {
     let (folder, socket, notifier) = manager();
     let path = folder.path().join("kept");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zbus::OwnedObjectPath;
 
 use super::manager::{MANAGER, MANAGER_PATH, OwnUnit, SERVICE, SystemdError, UNIT};
+use crate::StopTimeout;
 use crate::controller::launch::why_not_executable;
 use crate::controller::{EXIT_RESTART, Refusal};
 
@@ -51,7 +52,6 @@ impl OwnUnit {
             || !self.property::<String>(SERVICE, "RootImage").await?.is_empty();
         let lines: Vec<ExecLine> = self.property(SERVICE, "ExecStart").await?;
         let programs = lines.into_iter().map(|line| PathBuf::from(line.0)).collect();
-        let stop_timeout: u64 = self.property(SERVICE, "TimeoutStopUSec").await?;
         let (forced_by_status, _): (Vec<i32>, Vec<i32>) =
             self.property(SERVICE, "RestartForceExitStatus").await?;
         let (prevented_by_status, _): (Vec<i32>, Vec<i32>) =
@@ -64,7 +64,7 @@ impl OwnUnit {
             programs: if own_root { Vec::new() } else { programs },
             job,
             manager_state: self.property_of(MANAGER_PATH, MANAGER, "SystemState").await?,
-            stop_timeout: (stop_timeout != u64::MAX).then(|| Duration::from_micros(stop_timeout)),
+            stop_timeout: self.stop_timeout().await?.map(|timeout| timeout.after),
             restart: self.property(SERVICE, "Restart").await?,
             forced_by_status,
             prevented_by_status,
@@ -73,11 +73,22 @@ impl OwnUnit {
         })
     }
 
+    /// `TimeoutStopUSec` alone, which is one call; `None` is never.
+    pub(super) async fn stop_timeout(&self) -> Result<Option<StopTimeout>, SystemdError> {
+        let micros: u64 = self.property(SERVICE, "TimeoutStopUSec").await?;
+        Ok(after(micros).map(|after| StopTimeout { unit: self.id.clone(), after }))
+    }
+
     /// `None` also when the job has ended since.
     async fn job_type(&self, path: &OwnedObjectPath) -> Option<String> {
         let kind = self.property_of(path.as_str(), "org.freedesktop.systemd1.Job", "JobType").await;
         kind.inspect_err(|error| tracing::debug!(%error, "the unit's job is gone")).ok()
     }
+}
+
+/// What `TimeoutStopUSec` says. `infinity` is shown as the greatest number, and so is 0, which means the same in a unit.
+fn after(micros: u64) -> Option<Duration> {
+    (micros != u64::MAX).then(|| Duration::from_micros(micros))
 }
 
 impl UnitFacts {
@@ -145,6 +156,12 @@ mod tests {
         let mut facts = facts();
         change(&mut facts);
         facts.check_with(|_| None)
+    }
+
+    #[test]
+    fn a_stop_timeout_of_infinity_is_none() {
+        assert_eq!(after(u64::MAX), None);
+        assert_eq!(after(1_500_000), Some(Duration::from_millis(1_500)));
     }
 
     #[test]
