@@ -12,11 +12,24 @@
 //! A module knows this crate and nothing else of the agent: not other modules, not the journal, not the process.
 //! The agent knows modules through [`Module`] and [`ModuleKind`] only.
 //!
-//! With the feature `scripted` the crate offers `ScriptedModule`, a module whose answers and delays are written
-//! down beforehand, so that others can test against slow, hanging, failing and lying modules. The feature `mock` offers
-//! `MockModule`, made by mockall.
+//! # For tests of those who run modules
+//!
+//! Feature `scripted`: `ScriptedModule` does what was written down beforehand, call by call, in Rust or as its section of
+//! the configuration (`ScriptedKind`): it answers well, late, busy or not at all, fails until the k-th try, panics,
+//! blocks its thread, and lies: it says that it stopped, and goes on publishing. It records when each call came and how
+//! it ended, and what its publisher was told. Under tokio's paused time nothing of it waits for real.
+//!
+//! Feature `mock`: `MockModule`, made by mockall, for tests that check single calls; a mocked method can hang.
+//!
+//! # For tests of those who write modules
+//!
+//! Feature `contract`: `contract::check` runs a module through starts, drains, saves, stops, refused batches, kills and
+//! dropped calls, and names each rule of [`Module`] that it breaks. Every real module has a `tests/contract.rs` that does
+//! this; it implements `contract::Subject`, which is a way to build an instance and a way to give it work.
 
 mod context;
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 mod event;
 mod kind;
@@ -43,4 +56,6 @@ pub use state::{Restored, SavedState, SensorFd};
 pub use tasks::{Task, TaskSpawner};
 
 #[cfg(feature = "scripted")]
-pub use scripted::{Act, Call, Script, ScriptedKind, ScriptedModule};
+pub use scripted::{
+    Act, Call, CallEnd, HowEnded, Lie, Publication, Script, ScriptedKind, ScriptedModule,
+};

@@ -1,107 +1,93 @@
 //! A module whose answers and delays are written down beforehand, for tests of those who run modules.
 
-use std::sync::{Arc, Mutex, PoisonError};
+mod act;
+mod kind;
+mod publisher;
+mod record;
+mod script;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Deserialize;
-use serde_json::Value;
+use tokio::time::sleep;
 
-use crate::{
-    Module, ModuleError, ModuleKind, ModuleName, Readiness, SavedState, SectionError, StartContext,
-    parse_section,
-};
+use crate::{Module, ModuleError, ModuleName, Readiness, SavedState, StartContext};
 
-/// What a scripted module does when one of its methods is called.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    /// Answers well: started, ready, saved, stopped.
-    Ok,
-    /// Answers busy to `ready_for_shutdown`; the same as `Ok` elsewhere.
-    Busy,
-    /// Fails; `ready_for_shutdown` cannot fail and answers busy.
-    Fail,
-    /// Never answers, but lets the runtime go on.
-    Hang,
-    /// Panics.
-    Panic,
-    /// Never answers and keeps its runtime thread for itself.
-    Block,
-    /// Waits this many milliseconds, then answers well.
-    OkAfterMs(u64),
-}
+pub use act::Act;
+pub use kind::ScriptedKind;
+pub use publisher::Publication;
+pub use record::{Call, CallEnd, HowEnded};
+pub use script::{Lie, Script};
 
-/// The acts of each method, by number of the call. The last act is repeated; an empty list means `Ok`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Script {
-    /// Acts of `start`.
-    pub start: Vec<Act>,
-    /// Acts of `ready_for_shutdown`.
-    pub ready: Vec<Act>,
-    /// Acts of `save_state`.
-    pub save: Vec<Act>,
-    /// Acts of `stop`.
-    pub stop: Vec<Act>,
-    /// Acts of `resume`.
-    pub resume: Vec<Act>,
-    /// Fails, as a module whose background task ends with an error, this many milliseconds after each start.
-    pub fail_after_ms: Option<u64>,
-}
+use publisher::{Phase, Publisher};
+use record::Record;
 
-/// One call that a scripted module received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call {
-    /// The method's name.
-    pub method: &'static str,
-    /// When, on tokio's clock (which tests may pause).
-    pub at: tokio::time::Instant,
-}
-
-/// A module that follows a [`Script`] and records every call.
+/// A module that follows a [`Script`] and records every call and every event that it publishes.
+///
+/// Nothing in it is left to chance: the same calls at the same times give the same answers. All waiting is on tokio's
+/// clock, so under paused time hours pass in milliseconds.
 #[derive(Debug)]
 pub struct ScriptedModule {
     name: ModuleName,
     script: Script,
-    calls: Mutex<Vec<Call>>,
+    record: Record,
+    publisher: Arc<Publisher>,
 }
 
 impl ScriptedModule {
     /// A module that will act as written in `script`.
     #[must_use]
     pub fn new(name: ModuleName, script: Script) -> Self {
-        Self { name, script, calls: Mutex::new(Vec::new()) }
+        let publisher = Publisher::new(name.clone(), &script);
+        Self { name, script, record: Record::default(), publisher }
     }
 
     /// Every call so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.record.calls()
+    }
+
+    /// Every event that this instance tried to publish, and what it was told, in order. An attempt that was given up or
+    /// is still under way is not among them.
+    #[must_use]
+    pub fn publications(&self) -> Vec<Publication> {
+        self.publisher.publications()
+    }
+
+    /// How many events this instance has published. The number of a module that nobody touches keeps growing.
+    #[must_use]
+    pub fn published(&self) -> usize {
+        self.publications().iter().filter(|publication| publication.told.is_ok()).count()
     }
 
     /// Records the call and plays its act. `Err` is a failure, `Ok(false)` means busy.
     async fn play(&self, method: &'static str, acts: &[Act]) -> Result<bool, ModuleError> {
-        let number = {
-            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            calls.push(Call { method, at: tokio::time::Instant::now() });
-            calls.iter().filter(|call| call.method == method).count() - 1
-        };
-        match acts.get(number).or_else(|| acts.last()) {
-            None | Some(Act::Ok) => Ok(true),
-            Some(Act::Busy) => Ok(false),
-            Some(Act::Fail) => Err(ModuleError::new(format!("{method} fails as scripted"))),
-            Some(Act::Hang) => std::future::pending().await,
+        let call = self.record.begin(method);
+        let act = acts.get(call.number).or_else(|| acts.last());
+        let (delay, act) = act.map_or((Duration::ZERO, &Act::Ok), Act::unfold);
+        let delay = delay.saturating_add(Duration::from_millis(self.script.slow_by_ms));
+        if !delay.is_zero() {
+            sleep(delay).await;
+        }
+        let answer = match act {
+            Act::Busy => Ok(false),
+            Act::Fail => Err(ModuleError::new(format!("{method} fails as scripted"))),
+            Act::Hang => std::future::pending().await,
             #[expect(clippy::panic, reason = "panicking is what the script asks for")]
-            Some(Act::Panic) => panic!("{method} panics as scripted"),
-            Some(Act::Block) => loop {
+            Act::Panic => {
+                call.panicking();
+                panic!("{method} panics as scripted");
+            }
+            Act::Block => loop {
                 std::thread::park();
             },
-            Some(Act::OkAfterMs(millis)) => {
-                tokio::time::sleep(Duration::from_millis(*millis)).await;
-                Ok(true)
-            }
-        }
+            // Delays were waited for above.
+            Act::Ok | Act::OkAfterMs(_) | Act::AfterMs(..) => Ok(true),
+        };
+        call.answered();
+        answer
     }
 }
 
@@ -115,14 +101,15 @@ impl Module for ScriptedModule {
         self.play("start", &self.script.start).await?;
         if let Some(millis) = self.script.fail_after_ms {
             context.tasks.run("scripted failure", async move {
-                tokio::time::sleep(Duration::from_millis(millis)).await;
+                sleep(Duration::from_millis(millis)).await;
                 Err(ModuleError::new("the background task fails as scripted"))
             });
         }
-        Ok(())
+        self.publisher.start(context)
     }
 
     async fn ready_for_shutdown(&self) -> Readiness {
+        self.publisher.enter(Phase::Asked);
         match self.play("ready_for_shutdown", &self.script.ready).await {
             Ok(true) => Readiness::Ready,
             Ok(false) => Readiness::busy("busy as scripted"),
@@ -133,29 +120,18 @@ impl Module for ScriptedModule {
     async fn resume(&self) {
         // A failure to resume has no answer in the trait; the call itself is in the record.
         drop(self.play("resume", &self.script.resume).await);
+        self.publisher.enter(Phase::Working);
     }
 
     async fn save_state(&self) -> Result<SavedState, ModuleError> {
+        self.publisher.enter(Phase::Saved);
         self.play("save_state", &self.script.save).await?;
-        Ok(SavedState::new(1, b"scripted".to_vec()))
+        Ok(SavedState::new(1, self.publisher.state()))
     }
 
     async fn stop(&self) -> Result<(), ModuleError> {
-        self.play("stop", &self.script.stop).await.map(drop)
-    }
-}
-
-/// The kind of [`ScriptedModule`] whose script is its section of the configuration.
-#[derive(Debug)]
-pub struct ScriptedKind(pub ModuleName);
-
-impl ModuleKind for ScriptedKind {
-    fn name(&self) -> &ModuleName {
-        &self.0
-    }
-
-    fn build(&self, section: &Value) -> Result<Arc<dyn Module>, Vec<SectionError>> {
-        let script: Script = parse_section(section)?;
-        Ok(Arc::new(ScriptedModule::new(self.0.clone(), script)))
+        self.play("stop", &self.script.stop).await?;
+        self.publisher.stop().await;
+        Ok(())
     }
 }

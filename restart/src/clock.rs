@@ -5,7 +5,9 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 /// Tells the time and waits for it.
+// async_trait has to come first: below automock a mock could not hang.
 #[async_trait]
+#[cfg_attr(feature = "mock", mockall::automock)]
 pub trait Clock: Send + Sync {
     /// Now, on a clock that never goes back.
     fn now(&self) -> Instant;
