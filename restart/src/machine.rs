@@ -33,6 +33,8 @@ pub struct Shutdown {
     stop_instead: bool,
     /// The controller waits for nothing, so it sends no SIGTERM either.
     unconditional: bool,
+    /// SIGTERM opened the gate, as the controller's own or before it had answered.
+    terminated: bool,
     /// Why nobody will start the successor, if that was learned after the gate was opened.
     replacement_lost: Option<String>,
     modules: Roster,
@@ -73,6 +75,7 @@ impl Shutdown {
             phase,
             stop_instead: false,
             unconditional: false,
+            terminated: false,
             replacement_lost: None,
             modules: Roster::new(modules, now),
             late_answers: 0,
@@ -100,7 +103,10 @@ impl Shutdown {
                 self.unconditional = true;
                 self.close(now, &mut effects);
             }
-            (Phase::Awaiting { .. }, Event::Terminated) => self.close(now, &mut effects),
+            (Phase::Awaiting { .. }, Event::Terminated) => {
+                self.terminated = true;
+                self.close(now, &mut effects);
+            }
             (Phase::Awaiting { .. }, Event::ReplacementRefused(reason)) => {
                 self.call_off(now, reason, &mut effects);
             }
@@ -117,16 +123,22 @@ impl Shutdown {
             // Too late to resume anything, early enough that nobody comes after.
             (Phase::Closing, Event::StopRequested) => self.stop_instead = true,
             (Phase::Closing, Event::Terminated) if self.unconditional => self.stop_instead = true,
+            // So the SIGTERM that came before this answer was an operator's.
+            (Phase::Closing, Event::ReplacementUnconditional) => {
+                self.unconditional = true;
+                self.stop_instead |= self.terminated;
+            }
             (Phase::Closing, Event::ReplacementRefused(reason)) => {
                 self.replacement_lost = Some(reason);
             }
             // The gate is not waiting for these: a second SIGTERM, or the controller's answer after a stop.
-            (Phase::Closing, Event::Terminated)
+            (Phase::Closing, Event::Terminated | Event::ReplacementAccepted)
             | (
-                Phase::Draining | Phase::Closing,
-                Event::ReplacementAccepted | Event::ReplacementUnconditional,
-            )
-            | (Phase::Draining, Event::ReplacementRefused(_)) => {}
+                Phase::Draining,
+                Event::ReplacementAccepted
+                | Event::ReplacementUnconditional
+                | Event::ReplacementRefused(_),
+            ) => {}
         }
         self.advance(now, &mut effects);
         effects
@@ -151,6 +163,11 @@ impl Shutdown {
     #[must_use]
     pub fn outcome(&self) -> Option<&ShutdownOutcome> {
         self.outcome.as_ref()
+    }
+
+    /// The result without a copy. Nothing is to be done with the loop afterwards.
+    pub(crate) fn take_outcome(&mut self) -> Option<ShutdownOutcome> {
+        self.outcome.take()
     }
 
     /// Whether the point is passed after which the modules end: nothing calls that off.

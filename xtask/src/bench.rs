@@ -1,0 +1,68 @@
+//! `cargo xtask bench`: measures with optimisation, judges what was measured, and prints it for people or programs.
+
+mod judge;
+mod machine;
+mod measure;
+mod report;
+
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use clap::Subcommand;
+
+use crate::workspace::Workspace;
+use judge::judge;
+use measure::Measured;
+use report::Report;
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// The shutdown loop: its time, growth and memory, and what it costs more than `join_all`
+    Loop {
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Numbers of modules for the whole loop [default: 1000 3000 10000 30000]
+        #[arg(long, num_args = 1.., value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+        modules: Vec<u32>,
+    },
+}
+
+/// Fails when something that has a target misses it.
+pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
+    let Bench::Loop { json, modules } = bench;
+    let mut arguments = Vec::new();
+    if !modules.is_empty() {
+        arguments.push("--modules".to_owned());
+        arguments.extend(modules.iter().map(ToString::to_string));
+    }
+    let measured = measured_by(workspace, "restart", "shutdown_loop", &arguments)?;
+    let lines = measured.measures.iter().map(judge).collect::<Result<_>>()?;
+    let report = Report { bench: "loop", settings: measured.settings, lines };
+    let machine = machine::facts();
+    if *json {
+        println!("{}", report.json(machine));
+    } else {
+        print!("{}", report.table(&machine));
+    }
+    Ok(if report.has_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Builds and runs a bench of a crate; its progress goes to stderr.
+fn measured_by(
+    workspace: &Workspace,
+    package: &str,
+    bench: &str,
+    arguments: &[String],
+) -> Result<Measured> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["bench", "--quiet", "--locked", "--package", package, "--bench", bench, "--"]);
+    let output = cargo
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot start cargo bench")?;
+    ensure!(output.status.success(), "the bench {bench} failed: {}", output.status);
+    Measured::parse(&output.stdout).with_context(|| format!("cannot read what {bench} printed"))
+}

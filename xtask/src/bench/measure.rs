@@ -1,0 +1,142 @@
+//! What a bench prints: one JSON object, the same for all benches.
+//!
+//! ```json
+//! { "settings": { "runtime": "what was measured, in words" },
+//!   "measures": [ { "name": "whole loop", "unit": "ms", "of": [4.1, 4.0], "per": [2.0, 2.1], "at_most": 3.0 } ] }
+//! ```
+//! `of` has one number for each round. With `per` the quotient of the two numbers of each round is judged. `at_most` is a
+//! number, or `{"n_log_n": [FROM, TO]}` for a quotient that may grow as n log n does; without it nothing is judged.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+/// What one run of a bench measured.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    /// What was measured, in words.
+    pub(crate) settings: Value,
+    pub(crate) measures: Vec<Measure>,
+}
+
+/// One thing that was measured in several rounds.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Measure {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) of: Vec<f64>,
+    pub(crate) per: Option<Vec<f64>>,
+    pub(crate) at_most: Option<Target>,
+}
+
+/// What is granted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Target {
+    /// This value, in the unit of the measure.
+    Value(f64),
+    /// A growth of n log n between these two numbers.
+    NLogN(f64, f64),
+}
+
+impl Measured {
+    pub(crate) fn parse(printed: &[u8]) -> Result<Self> {
+        let mut printed: Value = serde_json::from_slice(printed)?;
+        let measures = printed["measures"].as_array().context("there are no measures")?;
+        let measures = measures.iter().map(Measure::parse).collect::<Result<_>>()?;
+        Ok(Self { measures, settings: printed["settings"].take() })
+    }
+}
+
+impl Measure {
+    fn parse(measure: &Value) -> Result<Self> {
+        let name = measure["name"].as_str().context("a measure has no name")?;
+        let read = || -> Result<Self> {
+            let of = numbers(&measure["of"])?.context("`of` is missing")?;
+            let per = numbers(&measure["per"])?;
+            ensure!(!of.is_empty(), "`of` is empty");
+            if let Some(per) = &per {
+                ensure!(per.len() == of.len(), "`of` and `per` are of different rounds");
+            }
+            let unit = measure["unit"].as_str().context("`unit` is missing")?;
+            let at_most = target(&measure["at_most"])?;
+            Ok(Self { name: name.to_owned(), unit: unit.to_owned(), of, per, at_most })
+        };
+        read().with_context(|| format!("measure {name:?}"))
+    }
+}
+
+fn numbers(value: &Value) -> Result<Option<Vec<f64>>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let list = value.as_array().context("`of` and `per` are lists of numbers")?;
+    let list = list.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>();
+    list.context("`of` and `per` are lists of numbers").map(Some)
+}
+
+fn target(value: &Value) -> Result<Option<Target>> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    if let Some(number) = value.as_f64() {
+        return Ok(Some(Target::Value(number)));
+    }
+    match numbers(&value["n_log_n"])?.as_deref() {
+        Some([from, to]) if *from > 1.0 && to > from => Ok(Some(Target::NLogN(*from, *to))),
+        _ => bail!(
+            "`at_most` is neither a number nor {{\"n_log_n\": [FROM, TO]}} of growing numbers"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Measured, String> {
+        Measured::parse(text.as_bytes()).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn all_that_a_bench_may_say_is_read() {
+        let measured = parse(
+            r#"{ "settings": {"runtime": "one thread"}, "measures": [
+                { "name": "a", "unit": "ms", "of": [1, 2.5] },
+                { "name": "b", "unit": "times", "of": [1], "per": [2], "at_most": 3 },
+                { "name": "c", "unit": "times", "of": [1], "at_most": {"n_log_n": [10, 100]} } ] }"#,
+        )
+        .unwrap();
+        let measure = |name: &str, unit: &str, of: &[f64], per, at_most| Measure {
+            name: name.to_owned(),
+            unit: unit.to_owned(),
+            of: of.to_vec(),
+            per,
+            at_most,
+        };
+        assert_eq!(
+            measured.measures,
+            [
+                measure("a", "ms", &[1.0, 2.5], None, None),
+                measure("b", "times", &[1.0], Some(vec![2.0]), Some(Target::Value(3.0))),
+                measure("c", "times", &[1.0], None, Some(Target::NLogN(10.0, 100.0))),
+            ]
+        );
+        assert_eq!(measured.settings["runtime"], "one thread");
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_refused_by_its_name() {
+        for (fields, wrong) in [
+            (r#""of": []"#, "`of` is empty"),
+            (r#""of": null"#, "`of` is missing"),
+            (r#""of": ["1"]"#, "`of` and `per` are lists of numbers"),
+            (r#""of": [1, 2], "per": [1]"#, "`of` and `per` are of different rounds"),
+            (
+                r#""of": [1], "at_most": {"n_log_n": [100, 10]}"#,
+                "`at_most` is neither a number nor {\"n_log_n\": [FROM, TO]} of growing numbers",
+            ),
+        ] {
+            let text = format!(r#"{{"measures": [{{"name": "a", "unit": "ms", {fields}}}]}}"#);
+            assert_eq!(parse(&text).unwrap_err(), format!("measure \"a\": {wrong}"), "{fields}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Prints judged lines: a table for people, one JSON object for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::judge::Line;
+
+/// All that one bench has to say.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) bench: &'static str,
+    pub(super) settings: Value,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Report {
+    /// Whether nothing that is judged failed.
+    pub(super) fn has_passed(&self) -> bool {
+        self.lines.iter().all(|line| line.passes() != Some(false))
+    }
+
+    pub(super) fn json(&self, machine: Value) -> Value {
+        let line = |line: &Line| {
+            json!({
+                "name": line.name, "unit": line.unit, "median": line.median, "min": line.min, "max": line.max,
+                "rounds": line.rounds, "at_most": line.at_most, "passed": line.passes(),
+            })
+        };
+        json!({
+            "bench": self.bench,
+            "machine": machine,
+            "settings": self.settings,
+            "lines": self.lines.iter().map(line).collect::<Vec<_>>(),
+            "passed": self.has_passed(),
+        })
+    }
+
+    pub(super) fn table(&self, machine: &Value) -> String {
+        let mut table = words(machine) + &words(&self.settings);
+        let width = self.lines.iter().map(|line| line.name.chars().count()).max().unwrap_or(0);
+        let head = ("", "median", "min", "max", "at most");
+        let mut row = |(name, median, min, max, at_most): (&str, &str, &str, &str, &str),
+                       rest: &str| {
+            let row = format!("{name:width$} {median:>9} {min:>9} {max:>9} {at_most:>9} {rest}");
+            // Writing to a String cannot fail.
+            _ = writeln!(table, "{}", row.trim_end());
+        };
+        row(head, "unit");
+        for line in &self.lines {
+            let verdict = line.passes().map_or("", |passes| if passes { "pass" } else { "FAIL" });
+            let at_most = line.at_most.map(short).unwrap_or_default();
+            let numbers = (short(line.median), short(line.min), short(line.max));
+            row(
+                (&line.name, &numbers.0, &numbers.1, &numbers.2, &at_most),
+                &format!("{:5} {verdict}", line.unit),
+            );
+        }
+        let failed = self.lines.iter().filter(|line| line.passes() == Some(false)).count();
+        let judged = self.lines.iter().filter(|line| line.passes().is_some()).count();
+        table + &format!("{} of {judged} targets are met\n", judged - failed)
+    }
+}
+
+/// `key: value` lines of an object of texts and numbers.
+fn words(object: &Value) -> String {
+    let pairs = object.as_object().into_iter().flatten();
+    pairs
+        .map(|(key, value)| match value.as_str() {
+            Some(text) => format!("{key}: {text}\n"),
+            None => format!("{key}: {value}\n"),
+        })
+        .collect()
+}
+
+/// Three digits or a few more, so that columns stay readable.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(name: &str, median: f64, at_most: Option<f64>) -> Line {
+        let (name, unit) = (name.to_owned(), "ms".to_owned());
+        Line { name, unit, median, min: median / 2.0, max: median * 2.0, rounds: 7, at_most }
+    }
+
+    fn report(lines: Vec<Line>) -> Report {
+        Report { bench: "loop", settings: json!({ "rounds": 7 }), lines }
+    }
+
+    #[test]
+    fn the_table_shows_each_line_with_target_and_verdict() {
+        let lines = vec![
+            line("fast", 4.5, Some(50.0)),
+            line("slower", 1_234.0, Some(1_000.0)),
+            line("free", 0.25, None),
+        ];
+        assert_eq!(
+            report(lines).table(&json!({ "cores": 2, "kernel": "6.1" })),
+            "cores: 2\nkernel: 6.1\nrounds: 7\n\
+             \u{20}         median       min       max   at most unit\n\
+             fast        4.50      2.25      9.00      50.0 ms    pass\n\
+             slower      1234       617      2468      1000 ms    FAIL\n\
+             free      0.2500    0.1250    0.5000           ms\n\
+             1 of 2 targets are met\n"
+        );
+    }
+
+    #[test]
+    fn one_failure_fails_the_whole_and_what_is_not_judged_does_not() {
+        let free = || line("free", 1e9, None);
+        assert!(report(vec![line("a", 1.0, Some(1.0)), free()]).has_passed());
+        assert!(!report(vec![line("a", 1.1, Some(1.0)), free()]).has_passed());
+    }
+
+    #[test]
+    fn programs_get_the_same_with_the_facts_of_the_machine() {
+        let printed = report(vec![line("a", 2.0, Some(1.0))]).json(json!({ "cores": 2 }));
+        assert_eq!(
+            printed,
+            json!({
+                "bench": "loop",
+                "machine": { "cores": 2 },
+                "settings": { "rounds": 7 },
+                "lines": [{
+                    "name": "a", "unit": "ms", "median": 2.0, "min": 1.0, "max": 4.0, "rounds": 7,
+                    "at_most": 1.0, "passed": false,
+                }],
+                "passed": false,
+            })
+        );
+    }
+}
