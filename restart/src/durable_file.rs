@@ -22,7 +22,6 @@ pub struct ReplaceFileError {
 /// # Errors
 /// [`ReplaceFileError`] names the step and the file; `path` still holds what it held.
 pub fn replace_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), ReplaceFileError> {
-    let folder = folder_of(path);
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
@@ -41,7 +40,12 @@ pub fn replace_file(path: &Path, contents: &[u8], mode: u32) -> Result<(), Repla
     file.write_all(contents).map_err(at("write", &temporary))?;
     file.sync_all().map_err(at("sync", &temporary))?;
     std::fs::rename(&temporary, path).map_err(at("rename onto", path))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("sync the folder", folder))
+    sync_folder_of(path).map_err(at("sync the folder of", path))
+}
+
+/// Makes it durable that `path` was made, renamed or removed.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path)).and_then(|folder| folder.sync_all())
 }
 
 /// The folder of `path`, which for a bare name is the working directory.

@@ -1,11 +1,10 @@
 //! The ticket as a file: written whole, read with suspicion, taken away when it has done its work.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{FORMAT, Ticket, TicketError};
-use crate::replace_file;
+use crate::durable_file::{replace_file, sync_folder_of};
 
 /// It names who asked and why, which is not everybody's business.
 const MODE: u32 = 0o600;
@@ -82,9 +81,4 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or_else(|| Path::new("."))).and_then(|folder| folder.sync_all())
 }

@@ -223,3 +223,25 @@ fn only_an_existing_ticket_is_amended() {
     assert!(ticket.killed_by_helper);
     assert_eq!(ticket.command_ids, committed.ticket().command_ids);
 }
+
+#[test]
+fn a_phase_that_is_known_from_elsewhere_is_put_in_its_order_of_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ticket = draft(Method::Helper).commit(&folder.path().join("ticket.json")).unwrap();
+    let committed = ticket.ticket().stamps[0].at_ms;
+    for (phase, at_ms) in
+        [("closed", committed + 9), ("ordered", committed - 9), ("drained", committed)]
+    {
+        ticket.add_stamp(Stamp { phase: phase.to_owned(), at_ms });
+    }
+    let phases: Vec<&str> =
+        ticket.ticket().stamps.iter().map(|stamp| stamp.phase.as_str()).collect();
+    assert_eq!(phases, ["ordered", "drained", "committed", "closed"]);
+}
+
+#[test]
+fn a_ticket_that_cannot_be_read_or_removed_is_not_taken_for_none() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(Ticket::load(folder.path()), Err(TicketError::Read { .. })));
+    assert!(matches!(Ticket::close(folder.path()), Err(TicketError::Remove { .. })));
+}
