@@ -14,6 +14,11 @@
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
 use rustix::process::Signal;
 use support::{TestAgent, binary, kill, scripted_binary};
 
@@ -32,6 +37,59 @@ fn a_single_module_is_restarted_in_process() {
     };
     assert_eq!(run(&after, "scripted"), run(&before, "scripted") + 1);
     assert_eq!(run(&after, "logcollector"), run(&before, "logcollector"), "others are not touched");
+}
+
+/// Sets a flag when it is dropped.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn others_go_on_without_a_gap_while_one_module_is_restarted_ten_times() {
+    let mut agent = TestAgent::new(scripted_binary(), "");
+    agent.start();
+    let agent = agent;
+    let logcollector = |agent: &TestAgent| {
+        let status = agent.status().unwrap();
+        let modules = status["modules"].as_array().unwrap();
+        let module = modules.iter().find(|module| module["name"] == "logcollector").unwrap();
+        ["run", "state", "since", "failures", "last_error"].map(|field| module[field].clone())
+    };
+    let before = logcollector(&agent);
+    let done = AtomicBool::new(false);
+    let written = thread::scope(|scope| {
+        // Also when a restart fails: the scope waits for the writer.
+        let restarts = Sets(&done);
+        let writer = scope.spawn(|| {
+            let mut written = 0;
+            while !done.load(Ordering::Relaxed) {
+                agent.append("app.log", &format!("line {written}\n"));
+                written += 1;
+                thread::sleep(Duration::from_millis(1));
+            }
+            written
+        });
+        for _ in 0..10 {
+            // Each restart falls into the delivery of lines.
+            let delivered = agent.delivered().len();
+            agent.until("more lines", |agent| agent.delivered().len() > delivered);
+            let output = agent.cli(&["restart", "--module", "scripted"]);
+            assert_eq!(output.status.code(), Some(0), "{output:?}; the log:\n{}", agent.log());
+        }
+        drop(restarts);
+        writer.join().unwrap()
+    });
+    agent.until("every line", |agent| agent.delivered().len() >= written);
+    let expected: BTreeMap<_, _> = (0..written).map(|line| (format!("line {line}"), 1)).collect();
+    assert_eq!(agent.delivered(), expected, "every line once");
+    assert_eq!(logcollector(&agent), before, "the same instance, since the same time");
+    let status = agent.status().unwrap();
+    let modules = status["modules"].as_array().unwrap();
+    assert!(modules.iter().any(|module| module["name"] == "scripted" && module["run"] == 11));
 }
 
 #[test]

@@ -46,9 +46,8 @@ pub(super) fn tone_of(word: &str) -> Tone {
         "success" | "running" | "restarted" | "stopped" => Tone::Good,
         "pending" | "in_progress" | "starting" | "restarting" | "reloading" | "stopping"
         | "restarted_forced" => Tone::Warning,
-        "failure" | "timeout" | "failed" | "degraded" | "not_restarted" | "rolled_back" => {
-            Tone::Bad
-        }
+        "failure" | "timeout" | "failed" | "quarantined" | "degraded" | "not_restarted"
+        | "rolled_back" => Tone::Bad,
         _ => Tone::Plain,
     }
 }

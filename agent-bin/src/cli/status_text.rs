@@ -40,28 +40,53 @@ pub(super) fn status(body: &Value, paint: Paint) -> String {
     shown
 }
 
-/// The `modules` of `GET /v1/modules` and `GET /v1/status`.
+/// The `modules` of `GET /v1/modules` and `GET /v1/status`, and what to do about those that are quarantined.
 pub(super) fn modules(body: &Value, paint: Paint) -> String {
-    let row = |module: &Value| {
-        let state = module["state"].as_str().unwrap_or("");
-        let enabled = module["enabled"].as_bool().unwrap_or(true);
-        // A module that is switched off is stopped by intent.
-        let state = if enabled { state.to_owned() } else { "disabled".to_owned() };
-        let tone = if enabled { tone_of(&state) } else { Tone::Faint };
-        let failures = module["failures"].as_u64().unwrap_or(0);
-        vec![
-            Cell::text(module["name"].as_str().unwrap_or("?")),
-            Cell::text(&state).tone(tone),
-            Cell::text(&when(&module["since"])),
-            Cell::number(&failures.to_string()),
-            Cell::text(module["last_error"].as_str().unwrap_or("")).tone(Tone::Bad),
-        ]
-    };
-    let rows: Vec<Vec<Cell>> = list(&body["modules"]).iter().map(row).collect();
-    if rows.is_empty() {
+    let modules = list(&body["modules"]);
+    if modules.is_empty() {
         return "no modules\n".to_owned();
     }
-    table(&["MODULE", "STATE", "SINCE", "FAILURES", "LAST ERROR"], &rows, paint)
+    let threads = |module: &Value| module["threads_left"].as_u64().unwrap_or(0);
+    // What hangs is rare and ends with the process, so there is a column for it only when there is something in it.
+    let hangs = modules.iter().any(|module| threads(module) > 0);
+    let row = |module: &Value| {
+        let mut row = module_row(module);
+        let threads = threads(module);
+        let shown = if threads > 0 { threads.to_string() } else { String::new() };
+        if hangs {
+            row.insert(row.len() - 1, Cell::number(&shown).tone(Tone::Bad));
+        }
+        row
+    };
+    let rows: Vec<Vec<Cell>> = modules.iter().map(row).collect();
+    let mut headings = vec!["MODULE", "STATE", "SINCE", "FAILURES", "LAST ERROR"];
+    if hangs {
+        headings.insert(headings.len() - 1, "THREADS LEFT");
+    }
+    let mut shown = table(&headings, &rows, paint);
+    for module in modules.iter().filter(|module| module["state"] == "quarantined") {
+        let name = harmless(module["name"].as_str().unwrap_or("?"));
+        shown.push_str(&format!(
+            "\n{name} failed too often and is not started again by itself: `wazuh-agent restart --module {name}` starts it\n"
+        ));
+    }
+    shown
+}
+
+fn module_row(module: &Value) -> Vec<Cell> {
+    let state = module["state"].as_str().unwrap_or("");
+    let enabled = module["enabled"].as_bool().unwrap_or(true);
+    // A module that is switched off is stopped by intent.
+    let state = if enabled { state.to_owned() } else { "disabled".to_owned() };
+    let tone = if enabled { tone_of(&state) } else { Tone::Faint };
+    let failures = module["failures"].as_u64().unwrap_or(0);
+    vec![
+        Cell::text(module["name"].as_str().unwrap_or("?")),
+        Cell::text(&state).tone(tone),
+        Cell::text(&when(&module["since"])),
+        Cell::number(&failures.to_string()),
+        Cell::text(module["last_error"].as_str().unwrap_or("")).tone(Tone::Bad),
+    ]
 }
 
 /// The answer of `GET /v1/commands`.

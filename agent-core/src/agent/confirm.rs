@@ -8,7 +8,7 @@ use restart::{Outcome, Stamp, Ticket, Verdict};
 use serde_json::{Value, json};
 
 use super::core::Core;
-use crate::supervisor::ModuleState;
+use crate::supervisor::{ModuleState, ModuleStatus};
 
 /// Confirms the restart that `ticket` stands for, and removes the ticket when its commands are finished.
 pub(crate) async fn confirm(
@@ -18,11 +18,10 @@ pub(crate) async fn confirm(
     mut stamps: Vec<Stamp>,
 ) {
     let within = core.config().config.restart.confirm_timeout;
-    let all_run = tokio::time::timeout(within, core.supervisor.until_all_run());
-    let not_running = match all_run.await {
-        Ok(()) => Vec::new(),
-        Err(_) => not_running(&core),
-    };
+    // What is quarantined does not come back by itself, so it is not waited for.
+    let settled = tokio::time::timeout(within, core.supervisor.until_settled());
+    let statuses = settled.await.unwrap_or_else(|_| core.supervisor.statuses());
+    let not_running = not_running(statuses);
     stamps.push(Stamp::now("confirmed"));
     let outcome = if not_running.is_empty() { verdict.outcome() } else { Outcome::Degraded };
     let result = result(&core, &ticket, outcome, &verdict, &stamps, &not_running);
@@ -76,17 +75,18 @@ fn take_away(core: &Core) {
     }
 }
 
-fn not_running(core: &Core) -> Vec<(ModuleName, String)> {
-    let statuses = core.supervisor.statuses().into_iter();
-    statuses
-        .filter(|status| status.enabled && status.state != ModuleState::Running)
-        .map(|status| {
-            (
-                status.name,
-                status.last_error.unwrap_or_else(|| "it did not start in time".to_owned()),
-            )
-        })
-        .collect()
+/// The modules that should run and do not, each with the reason.
+fn not_running(statuses: Vec<ModuleStatus>) -> Vec<(ModuleName, String)> {
+    let wanted = |status: &ModuleStatus| status.enabled && status.state != ModuleState::Running;
+    let reason = |status: ModuleStatus| {
+        let late = || "it did not start in time".to_owned();
+        let reason = status.last_error.unwrap_or_else(late);
+        if status.state == ModuleState::Quarantined {
+            return (status.name, format!("quarantined: {reason}"));
+        }
+        (status.name, reason)
+    };
+    statuses.into_iter().filter(wanted).map(reason).collect()
 }
 
 /// What the asker is told. Success is said only of a new process in which every wanted module runs.
@@ -150,4 +150,39 @@ fn result(
         "timeline": timeline.iter()
             .map(|stamp| json!({"phase": stamp.phase, "at_ms": stamp.at_ms - origin})).collect::<Vec<_>>(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_wanted_module_that_does_not_run_is_named_with_the_reason() {
+        let status = |name, state, enabled, error: Option<&str>| ModuleStatus {
+            name: ModuleName::new(name).unwrap(),
+            state,
+            enabled,
+            since: crate::wall_clock::now(),
+            run: 1,
+            failures: 1,
+            last_error: error.map(ToOwned::to_owned),
+            threads_left: 0,
+        };
+        let statuses = vec![
+            status("fim", ModuleState::Quarantined, true, Some("no memory")),
+            status("inventory", ModuleState::Failed, true, Some("no database")),
+            status("logcollector", ModuleState::Running, true, Some("failed once")),
+            status("rootcheck", ModuleState::Disabled, false, Some("failed before")),
+            status("sca", ModuleState::Starting, true, None),
+        ];
+        let named = not_running(statuses).into_iter().map(|(name, why)| format!("{name}: {why}"));
+        assert_eq!(
+            named.collect::<Vec<_>>(),
+            [
+                "fim: quarantined: no memory",
+                "inventory: no database",
+                "sca: it did not start in time"
+            ]
+        );
+    }
 }

@@ -97,11 +97,13 @@ fn what_was_done(stopped: &[ModuleName], started: &[ModuleName]) -> String {
     if parts.is_empty() { "no module had to be restarted".to_owned() } else { parts.join(", ") }
 }
 
-/// Starts modules side by side; returns those that failed, with the reason.
+/// Starts modules side by side because somebody wants them to run, whatever failures were before; returns those that failed,
+/// with the reason.
 pub(crate) async fn start_all(core: &Arc<Core>, names: &[ModuleName]) -> Vec<(ModuleName, String)> {
     let within = core.config().config.restart.start_timeout;
     let mut starts = JoinSet::new();
     for name in names.iter().cloned() {
+        core.supervisor.forgive(&name);
         let core = Arc::clone(core);
         starts.spawn(async move {
             let started = core.supervisor.start(&name, within).await;

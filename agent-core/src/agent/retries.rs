@@ -8,7 +8,7 @@ use module_api::units::format_duration;
 use tokio::time::Instant;
 
 use super::core::Core;
-use crate::supervisor::{Backoff, Failure};
+use crate::supervisor::{Failure, Policy, Reaction, Supervisor};
 
 /// Failed modules and when they are started again.
 #[derive(Debug, Default)]
@@ -16,42 +16,60 @@ pub(crate) struct Retries {
     due: BTreeMap<ModuleName, Instant>,
 }
 
+/// What an operator is told about a failure: the kind of the event and its text.
+type Notice = (&'static str, String);
+
 impl Retries {
     /// When the next module is due.
     pub(crate) fn next_at(&self) -> Option<Instant> {
         self.due.values().min().copied()
     }
 
-    /// Takes a failure: the module is due after its back-off, unless it is not meant to run.
+    /// Takes a failure: the module is due after its back-off, or quarantined; unless it is not meant to run.
     pub(crate) fn failed(&mut self, core: &Arc<Core>, failure: &Failure) {
-        let supervision = &core.config().config.supervision;
-        let backoff = Backoff {
-            initial: supervision.backoff_initial,
-            max: supervision.backoff_max,
-            reset: supervision.backoff_reset,
+        let policy = core.config().config.supervision.policy();
+        let draw = fastrand::u32(..);
+        let Some((kind, text)) =
+            self.take(&core.supervisor, failure, &policy, Instant::now(), draw)
+        else {
+            return;
         };
-        let Some(delay) = core.supervisor.failed(failure, &backoff) else { return };
-        self.due.insert(failure.module.clone(), Instant::now() + delay);
-        let text = format!(
-            "module {} failed and is started again in {}: {}",
-            failure.module,
-            format_duration(delay),
-            failure.reason
-        );
         let core = Arc::clone(core);
-        tokio::spawn(async move { core.warn("module_failed", &text).await });
+        tokio::spawn(async move { core.warn(kind, &text).await });
+    }
+
+    /// The same with the time and the random number as arguments; returns what is to be told.
+    fn take(
+        &mut self,
+        supervisor: &Supervisor,
+        failure: &Failure,
+        policy: &Policy,
+        now: Instant,
+        draw: u32,
+    ) -> Option<Notice> {
+        let Failure { module, reason, .. } = failure;
+        match supervisor.failed(failure, policy, now, draw)? {
+            Reaction::StartAgain { after } => {
+                self.due.insert(module.clone(), now + after);
+                let after = format_duration(after);
+                let text =
+                    format!("module {module} failed and is started again in {after}: {reason}");
+                Some(("module_failed", text))
+            }
+            Reaction::Quarantined { failures } => {
+                let window = format_duration(policy.quarantine.window);
+                let text = format!(
+                    "module {module} failed {failures} times within {window} and is quarantined; the last failure: \
+                     {reason}; when its cause is removed, start it with `wazuh-agent restart --module {module}`"
+                );
+                Some(("module_quarantined", text))
+            }
+        }
     }
 
     /// Starts what is due and still waits for it: a module may have been started, or switched off, by other means.
     pub(crate) fn start_due(&mut self, core: &Arc<Core>) {
-        let now = Instant::now();
-        let due: Vec<ModuleName> =
-            self.due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
-        for name in due {
-            self.due.remove(&name);
-            if !core.supervisor.awaits_retry(&name) {
-                continue;
-            }
+        for name in self.take_due(&core.supervisor, Instant::now()) {
             let core = Arc::clone(core);
             let within = core.config().config.restart.start_timeout;
             tokio::spawn(async move {
@@ -61,4 +79,16 @@ impl Retries {
             });
         }
     }
+
+    fn take_due(&mut self, supervisor: &Supervisor, now: Instant) -> Vec<ModuleName> {
+        let due: Vec<ModuleName> =
+            self.due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
+        for name in &due {
+            self.due.remove(name);
+        }
+        due.into_iter().filter(|name| supervisor.awaits_retry(name)).collect()
+    }
 }
+
+#[cfg(test)]
+mod tests;

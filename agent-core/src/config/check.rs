@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::problem::{ConfigError, MAX_PROBLEMS, Problem};
 use super::tree::{Content, Node, to_object};
 use super::wording::{mismatch_of, reword, unknown_word};
-use super::{Config, ModuleSection, digest, sections};
+use super::{Config, ModuleSection, SupervisionConfig, digest, sections};
 
 /// One check of one file.
 pub(super) struct Check<'a> {
@@ -56,11 +56,7 @@ impl<'a> Check<'a> {
         Config {
             agent: self.section("agent"),
             restart: self.checked("restart", "timeout", sections::RestartConfig::check),
-            supervision: self.checked(
-                "supervision",
-                "backoff_initial",
-                sections::SupervisionConfig::check,
-            ),
+            supervision: self.supervision(),
             control: self.section("control"),
             events: self.section("events"),
         }
@@ -100,6 +96,14 @@ impl<'a> Check<'a> {
             true => Ok(()),
             false => Err(ConfigError { problems: self.problems }),
         }
+    }
+
+    fn supervision(&mut self) -> SupervisionConfig {
+        let section: SupervisionConfig = self.section("supervision");
+        if let Err(error) = section.check() {
+            self.add("supervision", error.key(), &error.to_string());
+        }
+        section
     }
 
     /// The section `name` if its values are good one by one and together; `key` is where the blame for the latter is

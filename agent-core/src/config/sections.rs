@@ -1,5 +1,7 @@
 //! The agent's own sections as types: what each key means, its default and its range.
 
+mod supervision;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use super::values::{
     Named, duration_between, mode, named, number_between, path, size_between, socket_path,
     subsection,
 };
+
+pub use supervision::SupervisionConfig;
 
 /// Names of the sections, which no module can have.
 pub(super) const NAMES: [&str; 5] = ["agent", "restart", "supervision", "control", "events"];
@@ -151,50 +155,6 @@ impl Default for RestartConfig {
             start_timeout: Duration::from_secs(10),
             confirm_timeout: Duration::from_secs(15),
             escalate: true,
-        }
-    }
-}
-
-/// Section `supervision`: a failed module is started again after a pause that doubles with each failure.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SupervisionConfig {
-    /// `backoff_initial`: the first pause. Default 500 ms, 10 ms to 1 h, at most `backoff_max`.
-    #[serde(deserialize_with = "duration_between::<10, 3_600_000, _>")]
-    pub backoff_initial: Duration,
-    /// `backoff_max`: the longest pause. Default 1 min, 10 ms to 1 d.
-    #[serde(deserialize_with = "duration_between::<10, 86_400_000, _>")]
-    pub backoff_max: Duration,
-    /// `backoff_reset`: a module that ran well for this long starts over with the first pause. Default 5 min, 10 ms
-    /// to 1 d.
-    #[serde(deserialize_with = "duration_between::<10, 86_400_000, _>")]
-    pub backoff_reset: Duration,
-}
-
-/// The first pause would be longer than the longest.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "backoff_initial {} is more than backoff_max {}",
-    module_api::units::format_duration(.0.backoff_initial),
-    module_api::units::format_duration(.0.backoff_max)
-)]
-pub(super) struct BackoffTooLong(SupervisionConfig);
-
-impl SupervisionConfig {
-    pub(super) fn check(&self) -> Result<(), BackoffTooLong> {
-        if self.backoff_initial <= self.backoff_max {
-            return Ok(());
-        }
-        Err(BackoffTooLong(self.clone()))
-    }
-}
-
-impl Default for SupervisionConfig {
-    fn default() -> Self {
-        Self {
-            backoff_initial: Duration::from_millis(500),
-            backoff_max: Duration::from_secs(60),
-            backoff_reset: Duration::from_secs(300),
         }
     }
 }

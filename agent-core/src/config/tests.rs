@@ -57,7 +57,7 @@ fn every_key_is_read() {
 agent: {log_level: debug}
 restart: {method: helper, timeout: 60, ready_timeout: 20s, ready_poll: 1s, save_timeout: 6s, stop_timeout: 7s,
   start_timeout: 8s, confirm_timeout: 1m}
-supervision: {backoff_initial: 1s, backoff_max: 1h, backoff_reset: 1d}
+supervision: {backoff_initial: 1s, backoff_max: 1h, backoff_reset: 1d, quarantine_failures: 5, quarantine_window: 31s}
 control: {socket: /run/a.sock, mode: 0600, allowed_uids: [1000, 1001]}
 events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_size: 64K, keep: 0}}
 ";
@@ -72,6 +72,8 @@ events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_
     let pauses = &config.supervision;
     let pauses = [pauses.backoff_initial, pauses.backoff_max, pauses.backoff_reset];
     assert_eq!(pauses.map(|pause| pause.as_secs()), [1, 3_600, 86_400]);
+    let quarantine = config.supervision.policy().quarantine;
+    assert_eq!((quarantine.failures, quarantine.window), (5, Duration::from_secs(31)));
     assert_eq!(config.control.socket.as_deref(), Some(Path::new("/run/a.sock")));
     assert_eq!((config.control.mode, config.control.allowed_uids), (0o600, vec![1000, 1001]));
     assert_eq!(config.events.max_stored, 10);

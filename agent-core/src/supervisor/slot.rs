@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use module_api::{Module, ModuleKind, ModuleName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use super::module_runtime::ModuleRuntime;
+use super::history::FailureHistory;
+use super::module_runtime::{ModuleRuntime, Threads};
 use super::tasks::WatchedTasks;
 use crate::spool::SinkHandle;
 
@@ -28,6 +30,8 @@ pub(crate) enum ModuleState {
     Stopping,
     /// It failed and waits to be started again.
     Failed,
+    /// It failed too often: it is not started again by itself.
+    Quarantined,
 }
 
 /// The state of a module, for people and programs.
@@ -47,6 +51,8 @@ pub(crate) struct ModuleStatus {
     pub(crate) failures: u32,
     /// Why it failed last.
     pub(crate) last_error: Option<String>,
+    /// Threads of instances that have ended but still live. One that stays hangs in a call; it ends with the process.
+    pub(crate) threads_left: u32,
 }
 
 /// One module and its instance.
@@ -57,13 +63,20 @@ pub(super) struct Slot {
     pub(super) state: ModuleState,
     pub(super) since: Timestamp,
     pub(super) run: u64,
-    pub(super) failures: u32,
+    pub(super) history: FailureHistory,
     pub(super) last_error: Option<String>,
     pub(super) running: Option<Running>,
+    /// When the instance had started, on the clock that nobody sets; `None` before that and after its end.
+    pub(super) works_since: Option<Instant>,
+    /// The last instance whose start failed, and the last whose failure was counted: each fails once.
+    pub(super) not_started: u64,
+    pub(super) counted: u64,
     /// Why a task of the instance ended while it was being shut down; it counts if that is called off.
     pub(super) died: Option<String>,
     /// Held while an instance is started, so that two starts follow each other.
     pub(super) starting: Arc<tokio::sync::Mutex<()>>,
+    /// The threads of ended instances, as long as there are any.
+    pub(super) left: Vec<Threads>,
 }
 
 /// An instance that was given a context.
@@ -83,11 +96,15 @@ impl Slot {
             state: ModuleState::Disabled,
             since: now,
             run: 0,
-            failures: 0,
+            history: FailureHistory::default(),
             last_error: None,
             running: None,
+            works_since: None,
+            not_started: 0,
+            counted: 0,
             died: None,
             starting: Arc::default(),
+            left: Vec::new(),
         }
     }
 
@@ -95,7 +112,7 @@ impl Slot {
         self.enabled = enabled;
         match (enabled, self.state) {
             (true, ModuleState::Disabled) => self.set_state(ModuleState::Stopped, now),
-            (false, ModuleState::Stopped | ModuleState::Failed) => {
+            (false, ModuleState::Stopped | ModuleState::Failed | ModuleState::Quarantined) => {
                 self.set_state(ModuleState::Disabled, now);
             }
             _ => {}
@@ -111,9 +128,25 @@ impl Slot {
         self.since = now;
     }
 
-    /// How long the module is in its state.
-    pub(super) fn age(&self, now: Timestamp) -> Duration {
-        Duration::try_from(now.duration_since(self.since)).unwrap_or(Duration::ZERO)
+    /// How long the instance has worked; nothing if it never did.
+    pub(super) fn worked(&self, now: Instant) -> Duration {
+        self.works_since.map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
+
+    /// Ends the instance without asking it: closes its sink, aborts its tasks and gives its threads up.
+    pub(super) fn end(&mut self) {
+        self.works_since = None;
+        self.left.retain(|threads| threads.alive() > 0);
+        if let Some(running) = self.running.take() {
+            running.sink.close();
+            running.tasks.end();
+            self.left.push(running.runtime.threads());
+        }
+    }
+
+    /// Threads of ended instances that live now.
+    pub(super) fn threads_left(&self) -> usize {
+        self.left.iter().map(Threads::alive).sum()
     }
 
     pub(super) fn status(&self, name: &ModuleName) -> ModuleStatus {
@@ -123,8 +156,9 @@ impl Slot {
             enabled: self.enabled,
             since: self.since,
             run: self.run,
-            failures: self.failures,
+            failures: self.history.in_a_row(),
             last_error: self.last_error.clone(),
+            threads_left: u32::try_from(self.threads_left()).unwrap_or(u32::MAX),
         }
     }
 }

@@ -1,60 +1,37 @@
 //! What the supervisor makes of failures, with scripted modules and a real spool.
 
-use std::sync::Arc;
+mod left_behind;
+mod others;
+mod quarantine;
+mod starting;
+
 use std::time::Duration;
 
-use module_api::{ModuleKind, ModuleName, ScriptedKind};
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use serde_json::json;
+use tokio::time::Instant;
 
-use super::{Backoff, Failure, ModuleState, StartModuleError, Supervisor};
-use crate::spool::{Spool, SpoolLimits};
-use crate::state_store::StateStore;
-use crate::wall_clock;
+use super::scene::Scene;
+use super::{Backoff, Failure, ModuleState, Policy, Quarantine, Reaction};
 
-/// Longer than anything takes that works.
-const WITHIN: Duration = Duration::from_secs(30);
-
-const BACKOFF: Backoff = Backoff {
-    initial: Duration::from_millis(500),
-    max: Duration::from_secs(60),
-    reset: Duration::from_secs(300),
+/// Two failures within a minute are borne.
+const POLICY: Policy = Policy {
+    backoff: Backoff {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(60),
+        reset: Duration::from_secs(300),
+    },
+    quarantine: Quarantine { failures: 2, window: Duration::from_secs(60) },
 };
 
-/// One scripted module under supervision.
-struct Scene {
-    supervisor: Supervisor,
-    failures: mpsc::UnboundedReceiver<Failure>,
-    name: ModuleName,
-    _folder: tempfile::TempDir,
+impl Scene {
+    /// Takes a failure now, with the longest wait that it may bring.
+    fn failed(&self, failure: &Failure) -> Option<Reaction> {
+        self.supervisor.failed(failure, &POLICY, Instant::now(), u32::MAX)
+    }
 }
 
-impl Scene {
-    fn new(script: Value) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let events = folder.path().join("events.db");
-        let spool = Spool::open(&events, SpoolLimits::default(), wall_clock::now).unwrap().spool;
-        let states = StateStore::new(folder.path().join("modules"));
-        let (sender, failures) = mpsc::unbounded_channel();
-        let supervisor = Supervisor::new(spool, states, sender);
-        let name = ModuleName::new("scripted").unwrap();
-        let scene = Self { supervisor, failures, name, _folder: folder };
-        scene.configure(script, true);
-        scene
-    }
-
-    fn configure(&self, script: Value, enabled: bool) {
-        let kind: Arc<dyn ModuleKind> = Arc::new(ScriptedKind(self.name.clone()));
-        self.supervisor.configure(kind, script, enabled);
-    }
-
-    async fn start(&self) -> Result<(), StartModuleError> {
-        self.supervisor.start(&self.name, WITHIN).await
-    }
-
-    fn state(&self) -> ModuleState {
-        self.supervisor.statuses()[0].state
-    }
+fn again_after_ms(millis: u64) -> Option<Reaction> {
+    Some(Reaction::StartAgain { after: Duration::from_millis(millis) })
 }
 
 #[tokio::test]
@@ -74,7 +51,7 @@ async fn a_task_that_fails_is_the_failure_of_its_module() {
     let failure = scene.failures.recv().await.unwrap();
     assert_eq!(failure.run, 1);
     assert!(failure.reason.contains("fails as scripted"), "{failure:?}");
-    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), Some(BACKOFF.initial));
+    assert_eq!(scene.failed(&failure), again_after_ms(500));
     assert_eq!(scene.state(), ModuleState::Failed);
 }
 
@@ -84,7 +61,7 @@ async fn a_failure_of_an_earlier_instance_means_nothing() {
     scene.start().await.unwrap();
     scene.start().await.unwrap();
     let failure = Failure { module: scene.name.clone(), run: 1, reason: "late".to_owned() };
-    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), None);
+    assert_eq!(scene.failed(&failure), None);
     assert_eq!(scene.state(), ModuleState::Running);
 }
 
@@ -94,7 +71,7 @@ async fn a_module_that_died_in_a_shutdown_that_is_called_off_has_failed() {
     scene.start().await.unwrap();
     scene.supervisor.mark_stopping(&scene.name);
     let failure = scene.failures.recv().await.unwrap();
-    assert_eq!(scene.supervisor.failed(&failure, &BACKOFF), None, "it is being shut down anyway");
+    assert_eq!(scene.failed(&failure), None, "it is being shut down anyway");
     scene.supervisor.mark_running(&scene.name);
     assert_eq!(scene.failures.recv().await, Some(failure));
 }

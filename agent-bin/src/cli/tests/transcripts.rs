@@ -48,6 +48,24 @@ sca           disabled  2026-03-01 10:00:00Z         0
 }
 
 #[test]
+fn modules_that_are_quarantined_or_left_threads_behind() {
+    let modules = json!({ "modules": [
+        { "name": "fim", "state": "quarantined", "enabled": true, "run": 11, "failures": 11,
+          "since": "2026-03-01T10:05:00Z", "last_error": "it took longer than 10s", "threads_left": 11 },
+        { "name": "logcollector", "state": "running", "enabled": true, "run": 1, "failures": 0,
+          "since": "2026-03-01T10:00:00Z", "last_error": null, "threads_left": 0 },
+    ]});
+    let expected = "\
+MODULE        STATE        SINCE                 FAILURES  THREADS LEFT  LAST ERROR
+fim           quarantined  2026-03-01 10:05:00Z        11            11  it took longer than 10s
+logcollector  running      2026-03-01 10:00:00Z         0
+
+fim failed too often and is not started again by itself: `wazuh-agent restart --module fim` starts it
+";
+    assert_eq!(status_text::modules(&modules, PLAIN), expected);
+}
+
+#[test]
 fn an_answer_without_any_known_field_is_still_a_text() {
     assert_eq!(status_text::status(&json!({}), PLAIN), "wazuh-agent : \n\nno modules\n");
     let record =

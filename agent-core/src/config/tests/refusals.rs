@@ -26,7 +26,7 @@ fn an_unknown_key_is_refused_with_those_there_are() {
         (
             "supervision:\n  backof_max: 5s\n",
             "a.yml:2: supervision.backof_max: unknown key \"backof_max\" (did you mean \"backoff_max\"?), \
-             expected one of backoff_initial, backoff_max, backoff_reset",
+             expected one of backoff_initial, backoff_max, backoff_reset, quarantine_failures, quarantine_window",
         ),
         (
             "events:\n  file:\n    size: {a: 1, b: 2}\n",
@@ -35,7 +35,7 @@ fn an_unknown_key_is_refused_with_those_there_are() {
         (
             "alpha:\n  strat: [ok]\n",
             "a.yml:2: alpha.strat: unknown key \"strat\" (did you mean \"start\"?), \
-             expected one of start, ready, save, stop, resume, fail_after_ms",
+             expected one of start, ready, save, stop, resume, fail_after_ms, slow_by_ms, publish_every_ms, lies",
         ),
     ]);
 }
@@ -95,6 +95,14 @@ fn a_value_out_of_range_is_refused_with_the_range() {
         (
             "restart: {ready_poll: 0}",
             "a.yml:1: restart.ready_poll: found 0ms, expected 10ms to 10s",
+        ),
+        (
+            "supervision: {quarantine_failures: 1001}",
+            "a.yml:1: supervision.quarantine_failures: found 1001, expected a whole number from 0 to 1000",
+        ),
+        (
+            "supervision: {quarantine_window: 8d}",
+            "a.yml:1: supervision.quarantine_window: found 8d, expected 10ms to 7d",
         ),
         (
             "events: {max_stored: 0}",
@@ -169,6 +177,31 @@ fn budgets_that_do_not_fit_are_refused_with_the_arithmetic() {
 }
 
 #[test]
+fn a_quarantine_that_no_module_could_reach_is_refused_with_the_arithmetic() {
+    refused(&[
+        (
+            "supervision:\n  quarantine_window: 4m\n",
+            "a.yml:2: supervision.quarantine_window: no module can fail more than quarantine_failures 10 times within \
+             quarantine_window 4m: the pauses in between take up to 500ms + 1s + 2s + 4s + 8s + 16s + 32s + 3 x 1m = \
+             243500ms",
+        ),
+        (
+            "supervision: {backoff_initial: 1m, quarantine_window: 9m}\n",
+            "a.yml:1: supervision.quarantine_window: no module can fail more than quarantine_failures 10 times within \
+             quarantine_window 9m: the pauses in between take up to 10 x 1m = 10m",
+        ),
+        (
+            "supervision: {quarantine_failures: 1, quarantine_window: 499ms}\n",
+            "a.yml:1: supervision.quarantine_window: no module can fail more than quarantine_failures 1 times within \
+             quarantine_window 499ms: the pauses in between take up to 500ms",
+        ),
+    ]);
+    let window = |text: &str| config(text).supervision.quarantine_window.as_millis();
+    assert_eq!(window("supervision: {quarantine_window: 243500ms}"), 243_500);
+    assert_eq!(window("supervision: {quarantine_failures: 0, quarantine_window: 10ms}"), 10);
+}
+
+#[test]
 fn all_problems_are_listed_in_the_order_of_the_file() {
     refused(&[(
         "beta: {enabled: 1}
@@ -183,7 +216,7 @@ logs: {}
 a.yml:3: restart.timout: unknown key \"timout\" (did you mean \"timeout\"?), expected one of method, timeout, \
 ready_timeout, ready_poll, save_timeout, stop_timeout, start_timeout, confirm_timeout, escalate
 a.yml:4: restart.save_timeout: found \"1y\", expected a duration such as 500ms, 30s, 5m, 1h or 1d
-a.yml:6: alpha.stop[1].fail: found 1, expected nothing
+a.yml:6: alpha.stop[1].fail: unknown key \"fail\", expected one of ok-after-ms, after-ms, then
 a.yml:7: logs: unknown section \"logs\", expected one of agent, restart, supervision, control, events, alpha, beta",
     )]);
 }

@@ -56,13 +56,13 @@ fn a_wrong_value_from_elsewhere_is_blamed_on_the_line_that_brings_it_in() {
     refused(&[
 (
         "alpha: {start: &acts [boom]}\nbeta:\n  stop: *acts\nrestart:\n  method: auto\n",
-        "a.yml:1: alpha.start[0]: unknown value \"boom\", expected one of ok, busy, fail, hang, panic, block, ok-after-ms
-a.yml:3: beta.stop[0]: unknown value \"boom\", expected one of ok, busy, fail, hang, panic, block, ok-after-ms",
+        "a.yml:1: alpha.start[0]: unknown value \"boom\", expected one of ok, busy, fail, hang, panic, block
+a.yml:3: beta.stop[0]: unknown value \"boom\", expected one of ok, busy, fail, hang, panic, block",
     ),
     (
         "alpha: &all\n  fail_after_ms: 1\nbeta:\n  start: []\nsupervision:\n  <<: *all\n",
         "a.yml:6: supervision.fail_after_ms: unknown key \"fail_after_ms\", \
-         expected one of backoff_initial, backoff_max, backoff_reset",
+         expected one of backoff_initial, backoff_max, backoff_reset, quarantine_failures, quarantine_window",
     ),
     ]);
 }
