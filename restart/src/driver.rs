@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::event::{Effect, Event, Progress, ShutdownOutcome};
+use crate::event::{Effect, Ending, Event, Progress, ShutdownOutcome};
 use crate::machine::Shutdown;
 use calls::Calls;
 
@@ -67,9 +67,12 @@ pub async fn drive(
         for effect in effects {
             calls.perform(effect);
         }
-        if let Some(outcome) = shutdown.take_outcome() {
-            // Modules that are told to resume do so on their own; one that hangs there is left to itself.
-            calls.running.detach_all();
+        if let Some(mut outcome) = shutdown.take_outcome() {
+            // No controller knew of the restart yet, so the SIGTERM that ended it was an operator's.
+            if calls.leave() && outcome.ending == Ending::Ended {
+                outcome.ending = Ending::StoppedInstead;
+                outcome.unanswered_sigterm = false;
+            }
             return outcome;
         }
         alarm.set(shutdown.next_deadline());

@@ -99,8 +99,8 @@ pub enum Effect {
 /// One step of progress, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// `drain`, `hand_over`, `close`, `save`, `stop` or `late`. `close`, of no module, marks the point of no return; `late`
-    /// is an answer that nobody waits for any more.
+    /// `drain`, `hand_over`, `call_off`, `close`, `save`, `stop` or `late`. `close`, of no module, marks the point of no
+    /// return; `late` is an answer that nobody waits for any more.
     pub stage: &'static str,
     /// Which module, or `None` for the agent as a whole.
     pub module: Option<ModuleName>,
@@ -142,6 +142,9 @@ pub struct ShutdownOutcome {
     pub late_answers: u32,
     /// Why nobody will start the successor, if the controller said so after it had agreed.
     pub replacement_lost: Option<String>,
+    /// SIGTERM opened the gate, and the controller had not answered when the loop was over. Its answer tells whose SIGTERM
+    /// it was: the controller's own if it is [`Event::ReplacementAccepted`], an operator's stop if it is anything else.
+    pub unanswered_sigterm: bool,
 }
 
 impl ShutdownOutcome {
@@ -211,6 +214,7 @@ mod tests {
             took: Duration::ZERO,
             late_answers: 0,
             replacement_lost: None,
+            unanswered_sigterm: false,
         };
         assert!(outcome(vec![module(&[]), module(&[])]).is_clean());
         assert!(!outcome(vec![module(&[]), module(&["save timeout"])]).is_clean());

@@ -13,7 +13,7 @@ pub use clamped::{Clamped, StopTimeout};
 pub struct Limits {
     /// From the first question until a module is ready; then the loop goes on without its consent.
     pub ready: Duration,
-    /// Pause between two questions to a busy module.
+    /// Pause between two questions to a busy module. The loop takes less than 1 ms for 1 ms.
     pub poll: Duration,
     /// For `save_state` and writing what it returned.
     pub save: Duration,
@@ -24,6 +24,9 @@ pub struct Limits {
     /// From the order to the last module ended, whatever modules do.
     pub overall: Duration,
 }
+
+/// A budget of this length is none.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Budgets that do not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +44,16 @@ impl Limits {
     /// [`LimitsDoNotFit`] shows the arithmetic.
     pub fn check(self) -> Result<Self, LimitsDoNotFit> {
         if self.parts() <= self.overall { Ok(self) } else { Err(LimitsDoNotFit(self)) }
+    }
+
+    /// What the loop works with: it never asks without a pause, and no budget is beyond what an `Instant` can hold.
+    pub(crate) fn within_reason(self) -> Self {
+        let least = Duration::from_millis(1);
+        let Self { ready, poll, save, stop, replacement, overall } = self;
+        let [ready, poll, save, stop, replacement, overall] =
+            [ready, poll.max(least), save, stop, replacement, overall]
+                .map(|budget| budget.min(YEAR));
+        Self { ready, poll, save, stop, replacement, overall }
     }
 
     fn parts(&self) -> Duration {
@@ -70,6 +83,23 @@ mod tests {
     #[test]
     fn the_default_budgets_fit() {
         assert_eq!(Limits::default().check(), Ok(Limits::default()));
+    }
+
+    #[test]
+    fn the_loop_pauses_between_two_questions_and_no_budget_overflows_the_clock() {
+        let (zero, max) = (Duration::ZERO, Duration::MAX);
+        let limits = |poll, any| Limits {
+            ready: any,
+            poll,
+            save: any,
+            stop: any,
+            replacement: any,
+            overall: any,
+        };
+        let shortest = limits(zero, zero).within_reason();
+        assert_eq!(shortest, limits(Duration::from_millis(1), zero));
+        assert_eq!(limits(max, max).within_reason(), limits(YEAR, YEAR));
+        assert_eq!(Limits::default().within_reason(), Limits::default());
     }
 
     #[test]

@@ -33,8 +33,8 @@ pub struct Shutdown {
     stop_instead: bool,
     /// The controller waits for nothing, so it sends no SIGTERM either.
     unconditional: bool,
-    /// SIGTERM opened the gate, as the controller's own or before it had answered.
-    terminated: bool,
+    /// SIGTERM opened the gate before the controller had answered: only the answer tells whose it was.
+    unanswered: bool,
     /// Why nobody will start the successor, if that was learned after the gate was opened.
     replacement_lost: Option<String>,
     modules: Roster,
@@ -65,6 +65,7 @@ impl Shutdown {
         limits: Limits,
         now: Instant,
     ) -> (Self, Vec<Effect>) {
+        let limits = limits.within_reason();
         let phase = match purpose {
             Purpose::Replace => Phase::Draining,
             Purpose::End => Phase::Closing,
@@ -75,7 +76,7 @@ impl Shutdown {
             phase,
             stop_instead: false,
             unconditional: false,
-            terminated: false,
+            unanswered: false,
             replacement_lost: None,
             modules: Roster::new(modules, now),
             late_answers: 0,
@@ -103,8 +104,8 @@ impl Shutdown {
                 self.unconditional = true;
                 self.close(now, &mut effects);
             }
-            (Phase::Awaiting { .. }, Event::Terminated) => {
-                self.terminated = true;
+            (Phase::Awaiting { accepted_at }, Event::Terminated) => {
+                self.unanswered = accepted_at.is_none();
                 self.close(now, &mut effects);
             }
             (Phase::Awaiting { .. }, Event::ReplacementRefused(reason)) => {
@@ -123,16 +124,15 @@ impl Shutdown {
             // Too late to resume anything, early enough that nobody comes after.
             (Phase::Closing, Event::StopRequested) => self.stop_instead = true,
             (Phase::Closing, Event::Terminated) if self.unconditional => self.stop_instead = true,
-            // So the SIGTERM that came before this answer was an operator's.
-            (Phase::Closing, Event::ReplacementUnconditional) => {
-                self.unconditional = true;
-                self.stop_instead |= self.terminated;
-            }
+            (Phase::Closing, Event::ReplacementAccepted) => self.unanswered = false,
+            // Such a controller sends no SIGTERM, so the one that came before its answer was an operator's.
+            (Phase::Closing, Event::ReplacementUnconditional) => self.sigterm_was_an_operators(),
             (Phase::Closing, Event::ReplacementRefused(reason)) => {
+                self.sigterm_was_an_operators();
                 self.replacement_lost = Some(reason);
             }
             // The gate is not waiting for these: a second SIGTERM, or the controller's answer after a stop.
-            (Phase::Closing, Event::Terminated | Event::ReplacementAccepted)
+            (Phase::Closing, Event::Terminated)
             | (
                 Phase::Draining,
                 Event::ReplacementAccepted
@@ -180,6 +180,12 @@ impl Shutdown {
         self.outcome.as_ref().is_some_and(|outcome| matches!(outcome.ending, Ending::CalledOff(_)))
     }
 
+    /// The controller has answered that it sends none. After an answer that it sends one this changes nothing.
+    fn sigterm_was_an_operators(&mut self) {
+        self.stop_instead |= self.unanswered;
+        self.unanswered = false;
+    }
+
     /// Takes the answer of one module; one that nobody waits for changes nothing and is counted.
     fn answered(
         &mut self,
@@ -217,7 +223,7 @@ impl Shutdown {
             effects.push(Effect::Report(Progress {
                 stage: "hand_over",
                 module: None,
-                text: "all modules are drained, the replacement is requested".to_owned(),
+                text: "no module is waited for any more, the replacement is requested".to_owned(),
             }));
             effects.push(Effect::RequestReplacement);
         }
@@ -243,7 +249,7 @@ impl Shutdown {
             Phase::Draining if overall => self.stop_asking(now, "overall deadline", effects),
             Phase::Closing if overall => self.abandon(now, "overall deadline", effects),
             Phase::Awaiting { .. } if self.next_deadline().is_some_and(|at| now >= at) => {
-                self.call_off(now, "the process was not asked to end in time".to_owned(), effects);
+                self.call_off(now, self.why_late().to_owned(), effects);
             }
             Phase::Draining | Phase::Closing => {
                 let limits = self.limits;
@@ -273,7 +279,22 @@ impl Shutdown {
         });
     }
 
+    /// Why a replacement that was requested does not take place in time.
+    fn why_late(&self) -> &'static str {
+        match self.phase {
+            Phase::Awaiting { accepted_at: Some(_) } => {
+                "SIGTERM did not come in time after the replacement was accepted"
+            }
+            Phase::Awaiting { accepted_at: None }
+            | Phase::Draining
+            | Phase::Closing
+            | Phase::Over => "the request for the replacement was not answered in time",
+        }
+    }
+
     fn call_off(&mut self, now: Instant, reason: String, effects: &mut Vec<Effect>) {
+        let text = format!("the restart is called off: {reason}");
+        effects.push(Effect::Report(Progress { stage: "call_off", module: None, text }));
         effects.extend(self.modules.names().map(|name| Effect::Resume { module: name.clone() }));
         self.end(now, Ending::CalledOff(reason));
     }
@@ -286,6 +307,7 @@ impl Shutdown {
             took: now.saturating_duration_since(self.began),
             late_answers: self.late_answers,
             replacement_lost: self.replacement_lost.clone(),
+            unanswered_sigterm: self.unanswered,
         });
     }
 }

@@ -1,69 +1,30 @@
-//! The driver with scripted modules under paused time: whole transcripts of who was called when.
+//! What the driver owes its host beyond the loop: dropping, foreign runtimes, and modules that block their thread.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test moves time by itself, from any instant"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use module_api::{Act, Module, ModuleName, SavedState, Script, ScriptedModule};
+use module_api::{Act, HowEnded, Module, ModuleName, SavedState, Script, ScriptedModule};
 use restart::{
-    Clock, Ending, Event, Host, Limits, Progress, Purpose, Shutdown, ShutdownOutcome, TokioClock,
-    drive,
+    Clock, Ending, Event, Host, Limits, ModuleEnd, Progress, Purpose, Shutdown, ShutdownOutcome,
+    TokioClock, drive,
 };
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-/// Runs scripted modules and writes down everything that the driver does.
+/// Runs scripted modules, on a runtime of their own if there is one.
 struct Stage {
     modules: BTreeMap<ModuleName, Arc<ScriptedModule>>,
-    began: Instant,
-    notes: Mutex<Vec<(Instant, String)>>,
-    replacement: Event,
-}
-
-impl Stage {
-    fn new(scripts: &[(&str, Script)], replacement: Event) -> Arc<Self> {
-        let build = |(name, script): &(&str, Script)| {
-            let name = ModuleName::new(name).unwrap();
-            (name.clone(), Arc::new(ScriptedModule::new(name, script.clone())))
-        };
-        Arc::new(Self {
-            modules: scripts.iter().map(build).collect(),
-            began: Instant::now(),
-            notes: Mutex::default(),
-            replacement,
-        })
-    }
-
-    fn write_down(&self, text: String) {
-        self.notes.lock().unwrap().push((Instant::now(), text));
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        purpose: Purpose,
-        requests: mpsc::Receiver<Event>,
-    ) -> ShutdownOutcome {
-        let names = self.modules.keys().cloned().collect();
-        let begun = Shutdown::begin(purpose, names, Limits::default(), TokioClock.now());
-        drive(Arc::clone(self) as Arc<dyn Host>, begun, &TokioClock, requests).await
-    }
-
-    /// Every call and effect with its second, in order of time; those of one instant, which go side by side, by name.
-    fn transcript(&self) -> Vec<String> {
-        let mut lines: Vec<(Instant, String)> = self.notes.lock().unwrap().clone();
-        for (name, module) in &self.modules {
-            let calls = module.calls();
-            lines.extend(calls.iter().map(|call| (call.at, format!("{name} {}", call.method))));
-        }
-        lines.sort();
-        let line = |(at, text): &(Instant, String)| {
-            format!("{:.1} {text}", (*at - self.began).as_secs_f64())
-        };
-        lines.iter().map(line).collect()
-    }
+    runtime: Option<Handle>,
+    released: Mutex<Vec<ModuleName>>,
 }
 
 #[async_trait]
@@ -72,125 +33,168 @@ impl Host for Stage {
         self.modules.get(name).map(|module| Arc::clone(module) as Arc<dyn Module>)
     }
 
-    async fn keep_state(&self, name: &ModuleName, _: SavedState) -> Result<(), String> {
-        self.write_down(format!("{name}'s state is kept"));
+    fn runtime_of(&self, _: &ModuleName) -> Option<Handle> {
+        self.runtime.clone()
+    }
+
+    async fn keep_state(&self, _: &ModuleName, _: SavedState) -> Result<(), String> {
         Ok(())
     }
 
-    fn release(&self, _: &ModuleName) {}
-
-    fn abandon(&self, name: &ModuleName) {
-        self.write_down(format!("{name} is abandoned"));
+    fn release(&self, name: &ModuleName) {
+        self.released.lock().unwrap().push(name.clone());
     }
 
+    fn abandon(&self, _: &ModuleName) {}
+
     async fn request_replacement(&self) -> Event {
-        self.write_down("the replacement is requested".to_owned());
-        self.replacement.clone()
+        Event::ReplacementUnconditional
     }
 
     fn report(&self, _: Progress) {}
 }
 
-fn no_requests() -> mpsc::Receiver<Event> {
-    mpsc::channel(1).1
+impl Stage {
+    fn new(scripts: &[(&str, Script)]) -> Self {
+        let build = |(name, script): &(&str, Script)| {
+            let name = ModuleName::new(name).unwrap();
+            (name.clone(), Arc::new(ScriptedModule::new(name, script.clone())))
+        };
+        Self {
+            modules: scripts.iter().map(build).collect(),
+            runtime: None,
+            released: Mutex::default(),
+        }
+    }
+
+    /// The methods that were called, and how each call ended.
+    fn calls(&self, name: &str) -> Vec<(&'static str, Option<HowEnded>)> {
+        let calls = self.modules[&ModuleName::new(name).unwrap()].calls();
+        calls.iter().map(|call| (call.method, call.ended.map(|end| end.how))).collect()
+    }
+}
+
+async fn run(
+    stage: Arc<Stage>,
+    limits: Limits,
+    requests: mpsc::Receiver<Event>,
+) -> ShutdownOutcome {
+    run_by(&TokioClock, stage, limits, requests).await
+}
+
+async fn run_by(
+    clock: &dyn Clock,
+    stage: Arc<Stage>,
+    limits: Limits,
+    requests: mpsc::Receiver<Event>,
+) -> ShutdownOutcome {
+    let names = stage.modules.keys().cloned().collect();
+    let begun = Shutdown::begin(Purpose::End, names, limits, clock.now());
+    drive(stage, begun, clock, requests).await
+}
+
+/// A clock that stands still until something has happened, and then goes from deadline to deadline.
+struct StoppedClock<F> {
+    now: Mutex<Instant>,
+    has_happened: F,
+}
+
+#[async_trait]
+impl<F: Fn() -> bool + Send + Sync> Clock for StoppedClock<F> {
+    fn now(&self) -> Instant {
+        *self.now.lock().unwrap()
+    }
+
+    async fn sleep_until(&self, deadline: Instant) {
+        while !(self.has_happened)() {
+            tokio::task::yield_now().await;
+        }
+        *self.now.lock().unwrap() = deadline;
+    }
+}
+
+/// The answered calls of one module.
+fn answered(methods: &[&'static str]) -> Vec<(&'static str, Option<HowEnded>)> {
+    methods.iter().map(|method| (*method, Some(HowEnded::Answered))).collect()
+}
+
+const ALL: [&str; 3] = ["ready_for_shutdown", "save_state", "stop"];
+
+fn runtime(threads: usize) -> Runtime {
+    Builder::new_multi_thread().worker_threads(threads).enable_time().build().unwrap()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hung_module_delays_no_other_and_is_abandoned() {
-    let hung = Script { stop: vec![Act::Hang], ..Script::default() };
-    let stage = Stage::new(&[("fim", hung), ("sca", Script::default())], Event::Forced);
-    let outcome = stage.run(Purpose::End, no_requests()).await;
-    assert_eq!(outcome.ending, Ending::Ended);
-    assert_eq!(
-        stage.transcript(),
-        [
-            "0.0 fim ready_for_shutdown",
-            "0.0 fim save_state",
-            "0.0 fim stop",
-            "0.0 fim's state is kept",
-            "0.0 sca ready_for_shutdown",
-            "0.0 sca save_state",
-            "0.0 sca stop",
-            "0.0 sca's state is kept",
-            "5.0 fim stop",
-            "10.0 fim is abandoned",
-        ]
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn all_modules_are_drained_before_the_replacement_is_requested() {
-    let slow = Script { ready: vec![Act::Busy, Act::OkAfterMs(900)], ..Script::default() };
-    let stage = Stage::new(&[("fim", slow)], Event::ReplacementUnconditional);
-    let outcome = stage.run(Purpose::Replace, no_requests()).await;
+async fn without_anybody_to_hear_from_the_loop_goes_on() {
+    let slow = Script { stop: vec![Act::OkAfterMs(1_000)], ..Script::default() };
+    let stage = Arc::new(Stage::new(&[("fim", slow)]));
+    let nobody = mpsc::channel(1).1;
+    let outcome = run(Arc::clone(&stage), Limits::default(), nobody).await;
+    assert_eq!(outcome.took, Duration::from_secs(1));
     assert!(outcome.is_clean());
-    assert_eq!(
-        stage.transcript(),
-        [
-            "0.0 fim ready_for_shutdown",
-            "0.1 fim ready_for_shutdown",
-            "1.0 fim save_state",
-            "1.0 fim stop",
-            "1.0 fim's state is kept",
-            "1.0 the replacement is requested",
-        ]
-    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_resumes_the_modules_and_stops_none() {
-    let refusal = Event::ReplacementRefused("no helper could be started".to_owned());
-    let stage = Stage::new(&[("fim", Script::default())], refusal);
-    let outcome = stage.run(Purpose::Replace, no_requests()).await;
-    assert_eq!(outcome.ending, Ending::CalledOff("no helper could be started".to_owned()));
+async fn dropping_the_loop_drops_the_calls_under_way() {
+    let hung = Script { save: vec![Act::Hang], ..Script::default() };
+    let stage = Arc::new(Stage::new(&[("fim", hung), ("sca", Script::default())]));
+    let (_requests, receiver) = mpsc::channel(1);
+    let running = run(Arc::clone(&stage), Limits::default(), receiver);
+    assert!(tokio::time::timeout(Duration::from_secs(1), running).await.is_err());
     tokio::task::yield_now().await;
-    assert_eq!(
-        stage.transcript(),
-        ["0.0 fim ready_for_shutdown", "0.0 fim resume", "0.0 the replacement is requested",]
-    );
+    let ended =
+        [("ready_for_shutdown", Some(HowEnded::Answered)), ("save_state", Some(HowEnded::GivenUp))];
+    assert_eq!(stage.calls("fim"), ended);
+    assert_eq!(stage.calls("sca"), answered(&ALL));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_module_that_panics_is_a_note_in_the_outcome() {
-    let script = Script { save: vec![Act::Panic], ..Script::default() };
-    let stage = Stage::new(&[("fim", script)], Event::Forced);
-    let outcome = stage.run(Purpose::End, no_requests()).await;
-    assert_eq!(
-        outcome.modules[0].notes,
-        ["save_state failed: panicked: save_state panics as scripted"]
-    );
+#[test]
+fn a_call_that_was_given_up_is_dropped_before_the_next_begins() {
+    // One thread for driver and module: it runs what was spawned last first, so the next call would come first.
+    let hung = Script { save: vec![Act::Hang], ..Script::default() };
+    let stage = Arc::new(Stage::new(&[("fim", hung)]));
+    let runtime = runtime(1);
+    let (_requests, receiver) = mpsc::channel(1);
+    let limits = Limits { save: Duration::from_millis(20), ..Limits::default() };
+    let running = runtime.spawn(run(Arc::clone(&stage), limits, receiver));
+    runtime.block_on(running).unwrap();
+    let calls = stage.modules.values().next().unwrap().calls();
+    let [_, save, stop] = calls.as_slice() else { panic!("{calls:?}") };
+    assert_eq!(save.ended.unwrap().how, HowEnded::GivenUp);
+    assert!(save.ended.unwrap().at < stop.at, "stop is called while save_state runs");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_module_that_hangs_everywhere_is_over_within_its_budgets() {
-    let acts = || vec![Act::Hang];
-    let script = Script { ready: acts(), save: acts(), stop: acts(), ..Script::default() };
-    let stage = Stage::new(&[("fim", script)], Event::Forced);
-    let outcome = stage.run(Purpose::End, no_requests()).await;
-    assert_eq!(outcome.took, Duration::from_secs(25));
+#[test]
+fn a_module_that_blocks_its_thread_is_not_called_again_and_delays_nobody() {
+    let blocking = Script { save: vec![Act::Block], ..Script::default() };
+    let own = runtime(2);
+    let mut stage = Stage::new(&[("fim", blocking), ("sca", Script::default())]);
+    stage.runtime = Some(own.handle().clone());
+    let stage = Arc::new(stage);
+    let (_requests, receiver) = mpsc::channel(1);
+    let seen = Arc::clone(&stage);
+    let has_happened = move || {
+        let sca_is_over = !seen.released.lock().unwrap().is_empty();
+        sca_is_over && seen.calls("fim").len() == 2
+    };
+    let clock = StoppedClock { now: Mutex::new(Instant::now()), has_happened };
+    let running = run_by(&clock, Arc::clone(&stage), Limits::default(), receiver);
+    let outcome = Builder::new_current_thread().build().unwrap().block_on(running);
+    assert_eq!(outcome.ending, Ending::Ended);
+    let [fim, sca] = outcome.modules.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(fim.ended, ModuleEnd::Abandoned);
     assert_eq!(
-        stage.transcript(),
-        [
-            "0.0 fim ready_for_shutdown",
-            "10.0 fim save_state",
-            "15.0 fim stop",
-            "20.0 fim stop",
-            "25.0 fim is abandoned",
-        ]
+        fim.notes,
+        ["save timeout", "stop timeout", "stop timeout", "abandoned: it did not stop"]
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_forced_request_ends_a_hung_module_at_once() {
-    let script = Script { stop: vec![Act::Hang], ..Script::default() };
-    let stage = Stage::new(&[("fim", script)], Event::Forced);
-    let (requests, receiver) = mpsc::channel(1);
-    let running = tokio::spawn({
-        let stage = Arc::clone(&stage);
-        async move { stage.run(Purpose::End, receiver).await }
-    });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    requests.send(Event::Forced).await.unwrap();
-    assert_eq!(running.await.unwrap().modules[0].notes, ["abandoned: forced"]);
-    assert_eq!(stage.transcript().last().unwrap(), "1.0 fim is abandoned");
+    assert_eq!(outcome.took, Duration::from_secs(15));
+    assert_eq!(
+        stage.calls("fim"),
+        [("ready_for_shutdown", Some(HowEnded::Answered)), ("save_state", None)],
+        "it is not called while it is in a call"
+    );
+    assert!(sca.notes.is_empty());
+    assert_eq!(stage.calls("sca"), answered(&ALL));
+    // Its thread never ends, so nobody waits for it.
+    own.shutdown_background();
 }

@@ -7,7 +7,9 @@
     reason = "a developer's tool prints, starts processes and reads the environment"
 )]
 
+mod bench;
 mod check;
+mod simulate;
 mod suite;
 mod systemd_box;
 mod tidy;
@@ -43,6 +45,11 @@ enum Task {
     Check,
     /// Check the house rules that the compiler does not know
     Tidy,
+    /// Measure with optimisation, and judge the numbers
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Run the shutdown loop under many seeded plans; say how many a second, and which seed breaks a promise
+    Simulate(simulate::Arguments),
     /// Boot a real systemd in namespaces, to try units on (takes root)
     SystemdBox(systemd_box::Arguments),
 }
@@ -63,6 +70,8 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { skip_e2e, arguments } => suite::run(&workspace, skip_e2e, &arguments),
         Task::Check => check::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
+        Task::Bench(bench) => bench::run(&workspace, &bench),
+        Task::Simulate(arguments) => simulate::run(&workspace, &arguments),
         Task::SystemdBox(arguments) => systemd_box::run(&workspace, &arguments),
     }
 }

@@ -141,13 +141,24 @@ fn draft(core: &Core, record: &CommandRecord, binary: Option<String>) -> TicketD
     }
 }
 
+/// How the loop ended, now that the controller's answer is known: a SIGTERM that came before an answer by which nobody sends
+/// one was an operator's stop.
+fn true_ending(outcome: &ShutdownOutcome, way: Option<&Way>) -> Ending {
+    match way {
+        Some(Way::Exec(..) | Way::ExitWith75) if outcome.unanswered_sigterm => {
+            Ending::StoppedInstead
+        }
+        Some(_) | None => outcome.ending.clone(),
+    }
+}
+
 async fn conclude(
     core: &Arc<Core>,
     record: &CommandRecord,
     outcome: ShutdownOutcome,
     hand_over: HandOver,
 ) -> Ended {
-    match outcome.ending.clone() {
+    match true_ending(&outcome, hand_over.way.as_ref()) {
         Ending::Ended => match outcome.replacement_lost.clone() {
             Some(reason) => replacement_lost(core, record, &outcome, hand_over, reason).await,
             None => {
@@ -325,4 +336,28 @@ pub(crate) fn overtaken() -> Finish {
 pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
     let result = json!({"outcome": "not_restarted", "reason": reason});
     Finish::failure(error, reason).with_result(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sigterm_is_an_operators_if_the_controller_turns_out_to_send_none() {
+        let ending = |unanswered_sigterm, way: Option<Way>| {
+            let outcome = ShutdownOutcome {
+                ending: Ending::Ended,
+                modules: Vec::new(),
+                took: Duration::ZERO,
+                late_answers: 0,
+                replacement_lost: None,
+                unanswered_sigterm,
+            };
+            true_ending(&outcome, way.as_ref())
+        };
+        assert_eq!(ending(true, Some(Way::ExitWith75)), Ending::StoppedInstead);
+        assert_eq!(ending(true, Some(Way::End)), Ending::Ended, "it was the controller's");
+        assert_eq!(ending(true, None), Ending::Ended, "it will be judged by what comes next");
+        assert_eq!(ending(false, Some(Way::ExitWith75)), Ending::Ended);
+    }
 }

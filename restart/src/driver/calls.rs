@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use module_api::{ModuleName, Readiness};
 use tokio::runtime::Handle;
@@ -17,6 +18,8 @@ use crate::event::{Answer, Call, Effect, Event};
 pub(super) struct Calls {
     host: Arc<dyn Host>,
     pub(super) running: JoinSet<Option<Event>>,
+    /// Set by whichever comes first: the request for the replacement, or the end of the loop, after which it must not go out.
+    over: Arc<AtomicBool>,
     pending: HashMap<Id, Pending>,
     /// Every module that was called so far, in that order, and where it is in it.
     called: Vec<Called>,
@@ -51,6 +54,7 @@ impl Calls {
         Self {
             host,
             running: JoinSet::new(),
+            over: Arc::default(),
             pending: HashMap::new(),
             called: Vec::new(),
             numbers: HashMap::new(),
@@ -75,13 +79,25 @@ impl Calls {
                 });
             }
             Effect::RequestReplacement => {
-                let host = Arc::clone(&self.host);
+                let (host, over) = (Arc::clone(&self.host), Arc::clone(&self.over));
                 self.spawn(Pending::Replacement, None, async move {
+                    if over.swap(true, Ordering::AcqRel) {
+                        return None;
+                    }
                     Some(host.request_replacement().await)
                 });
             }
             Effect::Report(progress) => self.host.report(progress),
         }
+    }
+
+    /// Leaves what still runs to itself: a module that hangs while it resumes, a controller that has not answered.
+    ///
+    /// Returns whether the replacement was about to be requested; now it never is.
+    pub(super) fn leave(&mut self) -> bool {
+        let unasked = !self.over.swap(true, Ordering::AcqRel);
+        self.running.detach_all();
+        unasked && self.pending.values().any(|task| matches!(task, Pending::Replacement))
     }
 
     fn call(&mut self, module: ModuleName, call: Call, attempt: u32) {

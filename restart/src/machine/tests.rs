@@ -2,12 +2,18 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests move time by themselves, from any instant")]
 
+mod account;
+mod deadlines;
+mod words;
+
 use std::time::{Duration, Instant};
 
 use module_api::ModuleName;
 
 use super::Shutdown;
-use crate::event::{Answer, Call, Effect, Ending, Event, ModuleEnd, Purpose, ShutdownOutcome};
+use crate::event::{
+    Answer, Call, Effect, Ending, Event, ModuleEnd, ModuleOutcome, Purpose, ShutdownOutcome,
+};
 use crate::limits::Limits;
 
 /// A loop with one module, and a clock that only the test moves.
@@ -21,10 +27,23 @@ fn name() -> ModuleName {
     ModuleName::new("fim").unwrap()
 }
 
+fn named(name: &str) -> ModuleName {
+    ModuleName::new(name).unwrap()
+}
+
 fn begin(purpose: Purpose) -> Run {
+    begin_with(purpose, &["fim"], Limits::default())
+}
+
+fn begin_with(purpose: Purpose, names: &[&str], limits: Limits) -> Run {
     let now = Instant::now();
-    let (shutdown, effects) = Shutdown::begin(purpose, vec![name()], Limits::default(), now);
+    let names = names.iter().map(|name| named(name)).collect();
+    let (shutdown, effects) = Shutdown::begin(purpose, names, limits, now);
     Run { shutdown, now, effects }
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
 }
 
 impl Run {
@@ -38,6 +57,11 @@ impl Run {
         self.after(0.0, Event::Answered { module: name(), attempt, answer })
     }
 
+    /// The answer of one module among several.
+    fn answer_of(self, who: &str, attempt: u32, answer: Answer) -> Self {
+        self.after(0.0, Event::Answered { module: named(who), attempt, answer })
+    }
+
     fn deadline_after(self, seconds: f64) -> Self {
         self.after(seconds, Event::DeadlinePassed)
     }
@@ -47,6 +71,20 @@ impl Run {
         let is_work =
             |effect: &&Effect| !matches!(effect, Effect::Report(_) | Effect::Release { .. });
         self.effects.iter().filter(is_work).cloned().collect()
+    }
+
+    /// What people are told: stage, module and text.
+    fn reports(&self) -> Vec<String> {
+        let report = |effect: &Effect| {
+            let Effect::Report(progress) = effect else { return None };
+            let who = progress.module.as_ref().map_or("all", ModuleName::as_str);
+            Some(format!("{} {who}: {}", progress.stage, progress.text))
+        };
+        self.effects.iter().filter_map(report).collect()
+    }
+
+    fn module(&self) -> &ModuleOutcome {
+        &self.outcome().modules[0]
     }
 
     fn outcome(&self) -> &ShutdownOutcome {
@@ -234,11 +272,37 @@ fn a_sigterm_that_no_controller_sends_is_an_operators_stop() {
 
 #[test]
 fn a_replacement_that_is_lost_while_closing_is_in_the_outcome() {
-    let run = begin(Purpose::Replace).answer(1, Answer::Done).after(0.0, Event::Terminated);
+    let run = begin(Purpose::Replace).answer(1, Answer::Done);
+    let run = run.after(0.0, Event::ReplacementAccepted).after(0.0, Event::Terminated);
     let run = run.after(0.0, Event::ReplacementRefused("the helper died".to_owned()));
     let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
     assert_eq!(run.outcome().ending, Ending::Ended);
     assert_eq!(run.outcome().replacement_lost.as_deref(), Some("the helper died"));
+}
+
+#[test]
+fn a_sigterm_before_a_refusal_was_an_operators() {
+    let run = begin(Purpose::Replace).answer(1, Answer::Done).after(0.0, Event::Terminated);
+    let run = run.after(0.0, Event::ReplacementRefused("unit is masked".to_owned()));
+    let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
+    assert_eq!(run.outcome().ending, Ending::StoppedInstead);
+}
+
+#[test]
+fn a_sigterm_that_no_answer_has_explained_is_in_the_outcome() {
+    let unanswered = |answer: Option<Event>| {
+        let run = begin(Purpose::Replace).answer(1, Answer::Done).after(0.0, Event::Terminated);
+        let run = answer.into_iter().fold(run, |run, answer| run.after(0.0, answer));
+        let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
+        run.outcome().unanswered_sigterm
+    };
+    assert!(unanswered(None));
+    assert!(!unanswered(Some(Event::ReplacementAccepted)));
+    assert!(!unanswered(Some(Event::ReplacementUnconditional)));
+    let run = begin(Purpose::Replace).answer(1, Answer::Done);
+    let run = run.after(0.0, Event::ReplacementAccepted).after(0.0, Event::Terminated);
+    let run = run.answer(2, Answer::Done).answer(3, Answer::Done);
+    assert!(!run.outcome().unanswered_sigterm, "the controller has said that it sends one");
 }
 
 #[test]
