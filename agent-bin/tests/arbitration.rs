@@ -164,6 +164,8 @@ fn a_module_that_cannot_be_stopped_makes_its_restart_one_of_the_agent() {
     assert_eq!(record["result"]["outcome"], "restarted_forced", "{record:#}");
     assert_ne!(agent.pid(), before);
     assert_eq!(module(&agent)["state"], "running");
+    let log = agent.log();
+    assert!(!log.contains("not all steps of the shutdown are in the journal"), "{log}");
 }
 
 #[test]

@@ -48,7 +48,8 @@ pub(crate) struct LoopHost {
     pub(crate) hand_over: Arc<Mutex<HandOver>>,
     /// To the loop, for what the controller learns later.
     pub(crate) requests: mpsc::Sender<Event>,
-    pub(crate) progress: mpsc::UnboundedSender<Progress>,
+    /// To whoever passes the steps on; `None` is the end.
+    pub(crate) progress: mpsc::UnboundedSender<Option<Progress>>,
 }
 
 #[async_trait]
@@ -108,7 +109,7 @@ impl Host for LoopHost {
             core.extend_patience();
         }
         // Without a receiver nobody watches this run.
-        drop(self.progress.send(progress));
+        drop(self.progress.send(Some(progress)));
     }
 }
 

@@ -261,6 +261,7 @@ pub(super) async fn run_loop(
     }
     let (progress, steps) = mpsc::unbounded_channel();
     let watcher = tokio::spawn(pass_on(Arc::clone(core), command.cloned(), steps));
+    let no_more = progress.clone();
     let host = Arc::new(LoopHost { core: Arc::clone(core), hand_over, requests, progress });
     let begun = Shutdown::begin(purpose, modules, core.limits(), TokioClock.now());
     let outcome = drive(host, begun, &TokioClock, receiver).await;
@@ -269,7 +270,8 @@ pub(super) async fn run_loop(
             core.supervisor.end(&module.name, ModuleState::Stopped);
         }
     }
-    // The host is gone, so the channel is closed and the watcher ends as soon as everything is journaled.
+    // Said, because a module that blocks its thread keeps the host and so the channel. Nobody watches if it cannot be said.
+    drop(no_more.send(None));
     if tokio::time::timeout(super::CLOSE_STEP, watcher).await.is_err() {
         tracing::warn!("not all steps of the shutdown are in the journal");
     }
@@ -279,9 +281,9 @@ pub(super) async fn run_loop(
 async fn pass_on(
     core: Arc<Core>,
     command: Option<CommandId>,
-    mut steps: mpsc::UnboundedReceiver<Progress>,
+    mut steps: mpsc::UnboundedReceiver<Option<Progress>>,
 ) {
-    while let Some(step) = steps.recv().await {
+    while let Some(Some(step)) = steps.recv().await {
         let module = step.module.as_ref().map(|name| name.as_str());
         tracing::info!(stage = step.stage, module, "{}", step.text);
         if let Some(id) = &command {
