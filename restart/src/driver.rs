@@ -69,9 +69,11 @@ pub async fn drive(
         }
         if let Some(mut outcome) = shutdown.take_outcome() {
             // No controller knew of the restart yet, so the SIGTERM that ended it was an operator's.
-            if calls.leave() && outcome.ending == Ending::Ended {
-                outcome.ending = Ending::StoppedInstead;
+            if calls.leave() {
                 outcome.unanswered_sigterm = false;
+                if outcome.ending == Ending::Ended {
+                    outcome.ending = Ending::StoppedInstead;
+                }
             }
             return outcome;
         }

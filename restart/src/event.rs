@@ -49,6 +49,8 @@ pub enum Event {
     Terminated,
     /// An operator wants the agent to stop; this overtakes a restart.
     StopRequested,
+    /// Somebody is in a hurry: nobody is waited for to get ready any more. Saving and stopping keep their budgets.
+    Hurried,
     /// The same request again, with force: go to the end of the ladder.
     Forced,
     /// The time of `next_deadline` has come.

@@ -116,7 +116,7 @@ impl Shutdown {
                 self.stop_instead = true;
                 self.close(now, &mut effects);
             }
-            (Phase::Draining | Phase::Awaiting { .. }, Event::Forced) => {
+            (_, Event::Hurried) | (Phase::Draining | Phase::Awaiting { .. }, Event::Forced) => {
                 self.stop_asking(now, "forced", &mut effects);
             }
             (Phase::Closing, Event::Forced) => self.abandon(now, "forced", &mut effects),
@@ -268,8 +268,12 @@ impl Shutdown {
     }
 
     fn stop_asking(&mut self, now: Instant, why: &str, effects: &mut Vec<Effect>) {
+        let closing = self.phase == Phase::Closing;
         self.modules.change_all(&self.limits, effects, |ladder, effects| {
             ladder.stop_asking(now, why, effects);
+            if closing {
+                ladder.save_if_drained(now, effects);
+            }
         });
     }
 

@@ -33,21 +33,32 @@ pub struct Clamped {
 }
 
 impl Limits {
-    /// These budgets if the whole fits into what the service manager allows; else budgets that do, and the warning to
-    /// show.
+    /// These budgets if the whole fits into what the service manager allows; else budgets that do, as by
+    /// [`Limits::within`], and the warning to show.
     ///
-    /// The whole becomes what is allowed. `ready`, `save` and `stop` are cut in the same proportion to whole
-    /// milliseconds, but not below 10 ms; where that leaves too much, `ready` pays for it first, then `save`. So the part
-    /// of the whole that was left for the end of the process is cut in proportion, too. `poll` is cut to `ready`.
-    /// `replacement` stays as it is: it is over before the process is told to stop.
-    ///
-    /// Budgets that passed [`Limits::check`] pass it again. A manager that allows less than 40 ms is taken for one that
-    /// allows 40 ms: nothing ends well in less, and it will kill the process whatever is planned.
+    /// A manager that allows less than 40 ms is taken for one that allows 40 ms: nothing ends well in less, and it will
+    /// kill the process whatever is planned.
     #[must_use]
     pub fn clamped_to(self, allowed: &StopTimeout) -> (Self, Option<Clamped>) {
-        let most = whole_millis(allowed.after).max(LEAST.saturating_mul(4));
+        let used = self.within(allowed.after);
+        let clamped = (used.overall < self.overall)
+            .then(|| Clamped { configured: self, used, stop_timeout: allowed.clone() });
+        (used, clamped)
+    }
+
+    /// These budgets if the whole is at most `most`, else cut ones of which that is the whole.
+    ///
+    /// `ready`, `save` and `stop` are cut in the same proportion to whole milliseconds, but not below 10 ms; where that
+    /// leaves too much, `ready` pays for it first, then `save`. So the part of the whole that was left for the end of
+    /// the process is cut in proportion, too. `poll` is cut to `ready`. `replacement` stays as it is: it is over before
+    /// the process is told to stop. The whole is not cut below 40 ms.
+    ///
+    /// Budgets that passed [`Limits::check`] pass it again.
+    #[must_use]
+    pub fn within(self, most: Duration) -> Self {
+        let most = whole_millis(most).max(LEAST.saturating_mul(4));
         if self.overall <= most {
-            return (self, None);
+            return self;
         }
         let cut = |budget| in_proportion(budget, most, self.overall).max(least(budget));
         let (mut ready, mut save, mut stop) = (cut(self.ready), cut(self.save), cut(self.stop));
@@ -60,8 +71,7 @@ impl Limits {
         // There are two of them, so each pays half of the rest, rounded up.
         stop = stop.saturating_sub(over.saturating_add(Duration::from_nanos(1)) / 2);
         let poll = self.poll.min(ready);
-        let used = Self { ready, poll, save, stop, overall: most, ..self };
-        (used, Some(Clamped { configured: self, used, stop_timeout: allowed.clone() }))
+        Self { ready, poll, save, stop, overall: most, ..self }
     }
 }
 

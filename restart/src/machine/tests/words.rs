@@ -221,3 +221,23 @@ fn the_point_of_no_return_is_the_gate() {
     assert!(run.shutdown.is_closing(), "over");
     assert!(begin(Purpose::End).shutdown.is_closing(), "nothing calls an end off");
 }
+
+#[test]
+fn a_hurry_ends_the_asking_and_leaves_saving_and_stopping_their_budgets() {
+    let run = begin_with(Purpose::End, &["fim", "sca"], Limits::default());
+    let run = run.answer_of("sca", 1, Answer::Done).after(1.0, Event::Hurried);
+    let save = Effect::Call { module: named("fim"), call: Call::Save, attempt: 2 };
+    assert_eq!(run.effects(), [give_up(1), save], "sca is saving and goes on");
+    let run = run.after(0.0, Event::Hurried);
+    assert_eq!(run.effects(), [], "a second one changes nothing");
+    let run = run.answer_of("fim", 2, Answer::Done).answer_of("sca", 2, Answer::Done);
+    let run = run.answer_of("fim", 3, Answer::Done).answer_of("sca", 3, Answer::Done);
+    assert_eq!(run.outcome().modules[0].notes, ["not ready: forced"]);
+    assert_eq!(run.outcome().modules[1].notes, Vec::<String>::new());
+}
+
+#[test]
+fn a_hurry_while_draining_requests_the_replacement_at_once() {
+    let run = begin(Purpose::Replace).after(1.0, Event::Hurried);
+    assert_eq!(run.effects(), [give_up(1), Effect::RequestReplacement]);
+}
