@@ -181,7 +181,7 @@ fn every_step_of_the_end_extends_the_managers_patience_and_nothing_else_does() {
     // ready, saved and stopped; scripted is ready, hangs in save until that is given up, and is stopped. A stop has 5 s,
     // and what follows the modules 7 s.
     let config = "scripted:\n  save: [hang]\nrestart:\n  save_timeout: 2500ms\n";
-    let step = "EXTEND_TIMEOUT_USEC=12000000";
+    let step = "EXTEND_TIMEOUT_USEC=15000000";
     assert_eq!(
         told_until_stopped(config),
         [

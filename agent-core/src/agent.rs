@@ -12,8 +12,10 @@ pub(crate) mod reload;
 mod replace;
 mod restart_modules;
 mod retries;
+mod run_loop;
 mod services;
 mod signals;
+mod told;
 mod waiting;
 
 use std::path::PathBuf;

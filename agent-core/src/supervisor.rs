@@ -81,6 +81,17 @@ impl Supervisor {
             .collect()
     }
 
+    /// All modules that work and that nobody is shutting down.
+    #[must_use]
+    pub(crate) fn at_work(&self) -> Vec<ModuleName> {
+        let slots = self.lock();
+        slots
+            .iter()
+            .filter(|(_, slot)| slot.running.is_some() && slot.state == ModuleState::Running)
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// All modules that should run and were stopped; one that failed is not among them, it waits to be started again.
     #[must_use]
     pub(crate) fn stopped(&self) -> Vec<ModuleName> {

@@ -24,9 +24,10 @@ use crate::supervisor::Supervisor;
 /// How long to wait before a journal that refused is tried again: a full disk is not made empty faster.
 const FINISH_AGAIN: Duration = Duration::from_secs(1);
 
-/// What may follow the last step of a module until the process has ended: six steps of [`CLOSE_STEP`] at most (the steps in
-/// the journal, two for the controller's answer, the outputs, the clients, the queue) and one for what only writes a file.
-const AFTER_THE_MODULES: Duration = CLOSE_STEP.saturating_mul(7);
+/// What may follow the last step of a module until the process has ended: nine steps of [`CLOSE_STEP`] at most (the steps in
+/// the journal, two for the controller's answer, three for ends of commands, the outputs, the clients, the queue) and one for
+/// what only writes a file.
+const AFTER_THE_MODULES: Duration = CLOSE_STEP.saturating_mul(10);
 
 /// Where an agent's files are.
 #[derive(Debug, Clone)]
@@ -199,6 +200,14 @@ impl Core {
             tracing::error!(%error, %id, "the end of the command is not in the journal");
         }
         finished.is_ok()
+    }
+
+    /// Finishes a command when the process is about to end, which waits for the journal no longer than
+    /// [`CLOSE_STEP`]. The next process judges what could not be written.
+    pub(crate) async fn finish_at_the_end(&self, id: &CommandId, end: Finish) {
+        if tokio::time::timeout(CLOSE_STEP, self.finish_command(id, end)).await.is_err() {
+            tracing::error!(%id, "the journal does not take the end of the command in time");
+        }
     }
 
     /// Tries to finish a command until the journal takes it: as long as it is in progress, the queue waits.

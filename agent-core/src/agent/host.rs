@@ -27,8 +27,10 @@ pub(crate) struct HandOver {
     pub(crate) way: Option<Way>,
     /// Takes the request back, where that is possible.
     pub(crate) call_off: Option<CallOff>,
-    /// When the order came, for what is left of the whole budget.
+    /// When the order came, since boot.
     pub(crate) ordered_at: Duration,
+    /// When this process has to have ended, since boot.
+    pub(crate) until: Duration,
 }
 
 /// How this process makes way for its successor.
@@ -136,7 +138,9 @@ async fn ask(
             return Event::ReplacementRefused(text);
         }
     };
-    let joined = super::waiting::seal(&core).await;
+    // Without them if the journal does not answer: they are begun in their turn then.
+    let joined = tokio::time::timeout(super::CLOSE_STEP, super::waiting::seal(&core)).await;
+    let joined = joined.unwrap_or_default();
     draft.command_ids.extend(joined.iter().map(ToString::to_string));
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
         Ok(ticket) => ticket,
@@ -144,8 +148,7 @@ async fn ask(
     };
     ticket.add_stamp(Stamp::at("ordered", hand_over.ordered_at));
     ticket.add_stamp(drained);
-    let spent = boottime().saturating_sub(hand_over.ordered_at);
-    let remaining = core.limits().overall.saturating_sub(spent);
+    let remaining = hand_over.until.saturating_sub(boottime());
     let requested = core.controller.request(&mut ticket, fds, remaining).await;
     hand_over.ticket = Some(ticket);
     let (way, event) = match requested {

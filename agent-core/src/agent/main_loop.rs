@@ -2,10 +2,10 @@
 
 mod operations;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use command_manager::{CommandId, ErrorCode, Finish};
-use module_api::ModuleName;
 use restart::{Event, Stamp, Ticket, judge};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -19,6 +19,7 @@ use super::replace::{Ended, Leave};
 use super::retries::Retries;
 use super::services::Services;
 use super::signals::Signals;
+use super::told::Claim;
 use super::{Exit, RunError, confirm, modules, waiting};
 use crate::run_record::HowEnded;
 use crate::supervisor::Failure;
@@ -56,6 +57,7 @@ pub async fn run(setup: Setup) -> Result<Exit, RunError> {
         stop_wanted: false,
         stop_commands: Vec::new(),
         reload_wanted: false,
+        begun: VecDeque::new(),
     };
     let Leave { way, replaced } = agent.turn().await;
     agent.end_confirmation().await;
@@ -103,6 +105,8 @@ struct Agent {
     stop_commands: Vec<CommandId>,
     /// Whether SIGHUP came while something else was under way.
     reload_wanted: bool,
+    /// The commands that were begun last.
+    begun: VecDeque<CommandId>,
 }
 
 /// What the main loop reacts to.
@@ -130,49 +134,66 @@ impl Agent {
         loop {
             match self.next(&mut watchdog).await {
                 Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
-                Happening::Terminated => self.stop_or_pass_on(Event::Terminated).await,
+                Happening::Terminated => self.stop_or_pass_on(Event::Terminated),
                 Happening::Urgent(Urgent::Stop(id)) => self.stop_ordered(id).await,
-                Happening::Urgent(Urgent::Arrived(record)) => self.arrived(*record).await,
-                Happening::Interrupted => self.interrupted().await,
-                Happening::HangUp => self.reload_on_signal(),
-                Happening::Ordered(order) => self.obey(*order),
+                Happening::Urgent(Urgent::Arrived(record)) => self.arrived(*record),
+                Happening::Interrupted => self.interrupted(),
+                Happening::HangUp => self.reload_on_signal().await,
+                Happening::Ordered(order) => self.obey(*order).await,
                 Happening::Failed(failure) => self.retries.failed(&self.core, &failure),
-                Happening::RetryDue => self.retries.start_due(&self.core),
+                Happening::RetryDue => self.begin_retry(),
                 Happening::OperationEnded(ended) => {
-                    let operation = self.operation.take();
-                    match ended {
-                        Ok(Ended::Grow(grown)) if !self.stop_wanted => {
-                            self.grow(*grown);
-                            continue;
-                        }
-                        Ok(Ended::GoOn | Ended::Grow(..)) => {}
-                        Ok(Ended::Started(failures)) => self.modules_started(failures),
-                        Ok(Ended::Leave(leave)) => return leave,
-                        Err(error) => {
-                            let was_stop = operation
-                                .as_ref()
-                                .is_some_and(|operation| operation.kind == OperationKind::Stop);
-                            self.operation_failed(operation, &error).await;
-                            if was_stop {
-                                return Leave { way: Way::End, replaced: false };
-                            }
-                        }
+                    if let Some(leave) = self.operation_ended(ended).await {
+                        return leave;
                     }
-                    self.core.arbiter().end();
-                    self.begin_what_is_wanted();
                 }
             }
         }
     }
 
+    /// Begins what follows; `Some` when the process is to end.
+    async fn operation_ended(&mut self, ended: Result<Ended, JoinError>) -> Option<Leave> {
+        let operation = self.operation.take();
+        match ended {
+            Ok(Ended::Grow(grown)) if !self.stop_wanted => {
+                self.grow(*grown);
+                return None;
+            }
+            Ok(Ended::CalledOff(called_off)) => {
+                self.back(called_off);
+                // Its command waits for this operation, whatever else is wanted.
+                if self.stop_wanted {
+                    self.begin_what_is_wanted().await;
+                }
+                return None;
+            }
+            Ok(Ended::GoOn | Ended::Grow(..)) => {}
+            Ok(Ended::Started) => self.modules_started(),
+            Ok(Ended::StillDue(names)) => self.retries.still_due(names),
+            Ok(Ended::Leave(leave)) => return Some(leave),
+            Err(error) => {
+                let was_stop = operation.as_ref().is_some_and(|it| it.kind == OperationKind::Stop);
+                self.operation_failed(operation, &error);
+                if was_stop {
+                    return Some(Leave { way: Way::End, replaced: false });
+                }
+            }
+        }
+        self.core.arbiter().end();
+        self.begin_what_is_wanted().await;
+        None
+    }
+
     async fn next(&mut self, watchdog: &mut Option<tokio::time::Interval>) -> Happening {
+        // A retry makes way for an order.
+        let takes_orders = self.operation.as_ref().is_none_or(|it| it.kind == OperationKind::Retry);
         let retry_at = self.retries.next_at();
         let retry = retry_at.is_some() && self.operation.is_none();
         tokio::select! {
             _ = self.signals.terminate.recv() => Happening::Terminated,
             _ = self.signals.interrupt.recv() => Happening::Interrupted,
             _ = self.signals.hang_up.recv() => Happening::HangUp,
-            Some(order) = self.orders.recv(), if self.operation.is_none() => Happening::Ordered(Box::new(order)),
+            Some(order) = self.orders.recv(), if takes_orders => Happening::Ordered(Box::new(order)),
             Some(urgent) = self.urgent.recv() => Happening::Urgent(urgent),
             Some(failure) = self.failures.recv() => Happening::Failed(failure),
             () = tokio::time::sleep_until(retry_at.unwrap_or_else(Instant::now)), if retry => Happening::RetryDue,
@@ -190,16 +211,17 @@ impl Agent {
     /// Starts all modules side by side, while signals are already answered.
     fn start_modules(&mut self) {
         let core = Arc::clone(&self.core);
-        self.begin(OperationKind::Modules, None, |_| async move {
-            Ended::Started(modules::start_all(&core, &core.supervisor.enabled()).await)
+        self.begin(OperationKind::Modules, None, |mut told| async move {
+            let names = core.supervisor.enabled();
+            match modules::start_all(&core, &names, &mut told.make_way, Claim::AStop).await {
+                Some(_) => Ended::Started,
+                None => Ended::GoOn,
+            }
         });
     }
 
     /// From here on the agent works: says so, and confirms the restart that brought it here.
-    fn modules_started(&mut self, failures: Vec<(ModuleName, String)>) {
-        for (name, reason) in failures {
-            self.core.supervisor.report_failure(&name, reason);
-        }
+    fn modules_started(&mut self) {
         let core = Arc::clone(&self.core);
         core.set_state("running");
         self.stamps.push(Stamp::now("running"));
@@ -231,12 +253,13 @@ impl Agent {
     }
 
     /// An operation that panicked: its command must not stay in progress, because the queue waits for it.
-    async fn operation_failed(&mut self, operation: Option<Operation>, error: &JoinError) {
+    fn operation_failed(&mut self, operation: Option<Operation>, error: &JoinError) {
         tracing::error!(%error, "an operation of the agent failed");
         self.core.set_state("running");
         if let Some(id) = operation.and_then(|operation| operation.command) {
             let text = format!("the agent failed to carry the command out: {error}");
-            self.core.finish_command(&id, Finish::failure(ErrorCode::Failed, text)).await;
+            let (core, end) = (Arc::clone(&self.core), Finish::failure(ErrorCode::Failed, text));
+            tokio::spawn(async move { core.finish_for_sure(&id, end).await });
         }
     }
 }

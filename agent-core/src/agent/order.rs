@@ -12,6 +12,8 @@ use module_api::ModuleName;
 use restart::{Denial, Scope, Ticket};
 use tokio::sync::{mpsc, oneshot};
 
+use super::replace::overtaken;
+
 /// Something that the main loop is to do for a command.
 #[derive(Debug)]
 pub(crate) struct Order {
@@ -55,8 +57,15 @@ impl Executor for LoopExecutor {
         }
         let (reply, answer) = oneshot::channel();
         let order = Order { record: command.clone(), reply };
-        let ending =
-            || Execution::Finished(Finish::failure(ErrorCode::Interrupted, "the agent is ending"));
+        // Nobody takes orders any more, because the agent is being stopped.
+        let ending = || {
+            Execution::Finished(match command.kind {
+                CommandType::RestartAgent | CommandType::RestartModule => overtaken(),
+                CommandType::Reload | CommandType::Stop | CommandType::CheckConfig => {
+                    Finish::failure(ErrorCode::Interrupted, "the agent was stopped")
+                }
+            })
+        };
         if self.orders.send(order).await.is_err() {
             return ending();
         }

@@ -7,16 +7,12 @@ use serde_json::{Value, json};
 
 use super::core::Core;
 use super::modules::cycle;
-use super::replace::Requests;
+use super::told::Told;
 use crate::config::{Config, ConfigError, LoadedConfig};
 
 /// Reads the configuration again and restarts only the modules whose section changed. A configuration that does not
 /// load changes nothing.
-pub(crate) async fn reload(
-    core: &Arc<Core>,
-    command: Option<&CommandId>,
-    requests: Requests,
-) -> Finish {
+pub(crate) async fn reload(core: &Arc<Core>, command: Option<&CommandId>, told: Told) -> Finish {
     let loaded = match load(core) {
         Ok(loaded) => loaded,
         Err(error) => return Finish::failure(ErrorCode::Refused, error.to_string()),
@@ -43,7 +39,7 @@ pub(crate) async fn reload(
     let needs_restart = need_restart(&before.config, &loaded.config);
     core.set_config(loaded);
     core.warn_about_limits().await;
-    let mut end = cycle(core, command, &stop, &start, requests).await;
+    let mut end = cycle(core, command, &stop, &start, told).await;
     if !needs_restart.is_empty() {
         end.text = format!(
             "{}; changes of {} need a restart of the agent",

@@ -6,28 +6,31 @@ use std::time::Duration;
 use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Finish};
 use module_api::ModuleName;
 use restart::{
-    Clock, CommittedTicket, Ending, Event, ExecController, Method, ModuleOutcome,
-    ProcessController, Progress, Purpose, Requested, Shutdown, ShutdownOutcome, Stamp, TicketDraft,
-    TokioClock, drive,
+    CommittedTicket, Ending, Event, ExecController, Method, ModuleOutcome, ProcessController,
+    Purpose, Requested, ShutdownOutcome, Stamp, TicketDraft,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 
 use super::core::Core;
-use super::host::{HandOver, LoopHost, Way};
-use super::modules::start_all;
+use super::host::{HandOver, Way};
 use super::order::Order;
+use super::run_loop::run_loop;
 use crate::preflight::{self, Hashes};
-use crate::supervisor::ModuleState;
 
 /// What the end of an operation means for the main loop.
 pub(crate) enum Ended {
-    /// The modules were started; these failed, with the reason.
-    Started(Vec<(ModuleName, String)>),
+    /// All modules were started, or have failed.
+    Started,
+    /// These modules failed and are still to be started again: something else came first.
+    StillDue(Vec<ModuleName>),
     /// The agent goes on.
     GoOn,
     /// The restart of modules becomes one of the whole agent, for which the checks have passed.
     Grow(Box<Grown>),
+    /// The restart of the agent into which one of modules had grown was called off: those are to be started again.
+    CalledOff(CalledOff),
     /// The process is to end.
     Leave(Leave),
 }
@@ -38,6 +41,19 @@ pub(crate) struct Grown {
     pub(crate) hashes: Hashes,
     /// What became of the modules that were stopped before it grew.
     pub(crate) stopped: Vec<ModuleOutcome>,
+    /// When the first order came, since boot: the time of the whole counts from there.
+    pub(crate) ordered_at: Duration,
+    /// Whether busy modules are not waited for.
+    pub(crate) force: bool,
+}
+
+/// A restart of modules that had grown, and was called off.
+pub(crate) struct CalledOff {
+    pub(crate) id: CommandId,
+    /// What became of the modules that were stopped before it grew.
+    pub(crate) stopped: Vec<ModuleOutcome>,
+    /// Why it was called off.
+    pub(crate) reason: String,
 }
 
 /// How the process is to end.
@@ -49,6 +65,10 @@ pub(crate) struct Leave {
 
 /// Both ends of what the loop is told from outside.
 pub(crate) type Requests = (mpsc::Sender<Event>, mpsc::Receiver<Event>);
+
+/// What a restart that has grown has at least, however long the restart of modules took before: less would abandon modules
+/// that are well for the sake of one that hung.
+const LEAST_FOR_GROWN: Duration = Duration::from_secs(5);
 
 /// How long an ended loop waits for the controller's answer when SIGTERM was faster than it. Short, because whoever sent
 /// SIGTERM waits.
@@ -66,9 +86,10 @@ pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -
     core.progress(&record.id, "preflight", None, "checking that the agent can come back").await;
     match preflight::check(&core).await {
         Ok(hashes) => {
+            let force = record.force;
             let order = Order { record, reply };
-            let whole = Grown { order, hashes, stopped: Vec::new() };
-            go(core, whole, ordered_at, requests).await
+            let stopped = Vec::new();
+            go(core, Grown { order, hashes, stopped, ordered_at, force }, requests).await
         }
         Err(refusal) => {
             let text = refusal.to_string();
@@ -79,39 +100,36 @@ pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -
     }
 }
 
-/// Runs the whole-agent restart that the restart of modules has grown into; some of them are stopped already.
-pub(crate) async fn grown(core: Arc<Core>, grown: Grown, requests: Requests) -> Ended {
-    go(core, grown, restart::boottime(), requests).await
-}
-
-async fn go(
-    core: Arc<Core>,
-    Grown { order: Order { record, reply }, hashes, stopped }: Grown,
-    ordered_at: Duration,
-    requests: Requests,
-) -> Ended {
+/// Runs a whole-agent restart for which the checks have passed. Some modules are stopped already if one of modules has grown
+/// into it.
+pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> Ended {
+    let Grown { order: Order { record, reply }, hashes, stopped, ordered_at, force } = restart;
     if reply.send(Execution::Deferred).is_err() {
         tracing::error!(id = %record.id, "nobody waits for the restart any more; it is not begun");
-        return Ended::GoOn;
+        if stopped.is_empty() {
+            return Ended::GoOn;
+        }
+        let reason = "nobody waits for it".to_owned();
+        return Ended::CalledOff(CalledOff { id: record.id, stopped, reason });
     }
-    if record.force && requests.0.send(Event::Forced).await.is_err() {
+    if force && requests.0.send(Event::Hurried).await.is_err() {
         tracing::debug!("the loop's receiver is gone");
     }
     core.set_state("restarting");
     let draft = draft(&core, &record, hashes.binary);
-    let hand_over = HandOver { draft: Some(draft), ordered_at, ..HandOver::default() };
+    let begun_at = restart::boottime();
+    let until = (ordered_at + core.limits().overall).max(begun_at + LEAST_FOR_GROWN);
+    let hand_over = HandOver { draft: Some(draft), ordered_at, until, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
-    let modules = core.supervisor.running();
-    let mut outcome = run_loop(
-        &core,
-        Purpose::Replace,
-        modules,
-        Some(&record.id),
-        Arc::clone(&hand_over),
-        requests,
-    )
-    .await;
-    outcome.modules.splice(..0, stopped);
+    let modules = core.supervisor.at_work();
+    let limits = core.limits().within(until.saturating_sub(begun_at));
+    let id = Some(&record.id);
+    let shared = Arc::clone(&hand_over);
+    let mut outcome =
+        run_loop(&core, Purpose::Replace, modules, limits, id, shared, requests).await;
+    let again: Vec<ModuleName> = outcome.modules.iter().map(|module| module.name.clone()).collect();
+    let before = stopped.iter().filter(|module| !again.contains(&module.name)).cloned();
+    outcome.modules.splice(..0, before);
     // What the controller answered decides how this process ends.
     let patience =
         if outcome.ending == Ending::Ended { REQUEST_PATIENCE } else { TAKE_BACK_PATIENCE };
@@ -124,7 +142,7 @@ async fn go(
             HandOver::default()
         }
     };
-    conclude(&core, &record, outcome, taken).await
+    conclude(&core, &record, stopped, outcome, taken).await
 }
 
 /// What is known of the restart before it begins.
@@ -155,6 +173,7 @@ fn true_ending(outcome: &ShutdownOutcome, way: Option<&Way>) -> Ending {
 async fn conclude(
     core: &Arc<Core>,
     record: &CommandRecord,
+    stopped: Vec<ModuleOutcome>,
     outcome: ShutdownOutcome,
     hand_over: HandOver,
 ) -> Ended {
@@ -170,7 +189,7 @@ async fn conclude(
         },
         Ending::StoppedInstead => {
             withdraw(hand_over);
-            core.finish_command(&record.id, overtaken()).await;
+            core.finish_at_the_end(&record.id, overtaken()).await;
             leave(Way::End, false)
         }
         Ending::CalledOff(reason) => {
@@ -178,8 +197,11 @@ async fn conclude(
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }
-            start_stopped(core).await;
             core.set_state("running");
+            if !stopped.is_empty() {
+                let id = record.id.clone();
+                return Ended::CalledOff(CalledOff { id, stopped, reason });
+            }
             // In a task of its own: while the journal refuses, the agent goes on, and the queue waits.
             let (core, id) = (Arc::clone(core), record.id.clone());
             tokio::spawn(async move {
@@ -187,14 +209,6 @@ async fn conclude(
             });
             Ended::GoOn
         }
-    }
-}
-
-/// Starts the modules that had been stopped before the restart grew to the whole agent.
-async fn start_stopped(core: &Arc<Core>) {
-    let stopped = core.supervisor.stopped();
-    for (name, reason) in start_all(core, &stopped).await {
-        core.supervisor.report_failure(&name, reason);
     }
 }
 
@@ -215,7 +229,7 @@ async fn replacement_lost(
     let Some(mut ticket) = hand_over.ticket else { return leave(Way::End, true) };
     if core.controller.method() == Method::Systemd {
         withdraw(HandOver { ticket: Some(ticket), ..HandOver::default() });
-        core.finish_command(&record.id, overtaken()).await;
+        core.finish_at_the_end(&record.id, overtaken()).await;
         return leave(Way::End, false);
     }
     let in_place = ExecController::new(core.launch.clone());
@@ -235,61 +249,39 @@ async fn replacement_lost(
     }
 }
 
-/// Stops all modules, for good.
-pub(crate) async fn stop(core: Arc<Core>, command: Option<CommandId>, requests: Requests) -> Ended {
-    core.set_state("stopping");
-    core.begin_ending();
-    let modules = core.supervisor.running();
-    let outcome =
-        run_loop(&core, Purpose::End, modules, command.as_ref(), Arc::default(), requests).await;
-    log_unclean(&outcome);
-    leave(Way::End, false)
-}
-
-/// Runs the shutdown loop over `modules` and passes its progress on to the command's watchers. Modules that it ended are
-/// marked as stopped.
-pub(super) async fn run_loop(
-    core: &Arc<Core>,
-    purpose: Purpose,
-    modules: Vec<ModuleName>,
-    command: Option<&CommandId>,
-    hand_over: Arc<Mutex<HandOver>>,
-    (requests, receiver): Requests,
-) -> ShutdownOutcome {
-    for name in &modules {
-        core.supervisor.mark_stopping(name);
-    }
-    let (progress, steps) = mpsc::unbounded_channel();
-    let watcher = tokio::spawn(pass_on(Arc::clone(core), command.cloned(), steps));
-    let no_more = progress.clone();
-    let host = Arc::new(LoopHost { core: Arc::clone(core), hand_over, requests, progress });
-    let begun = Shutdown::begin(purpose, modules, core.limits(), TokioClock.now());
-    let outcome = drive(host, begun, &TokioClock, receiver).await;
-    if outcome.ending == Ending::Ended || outcome.ending == Ending::StoppedInstead {
-        for module in &outcome.modules {
-            core.supervisor.end(&module.name, ModuleState::Stopped);
-        }
-    }
-    // Said, because a module that blocks its thread keeps the host and so the channel. Nobody watches if it cannot be said.
-    drop(no_more.send(None));
-    if tokio::time::timeout(super::CLOSE_STEP, watcher).await.is_err() {
-        tracing::warn!("not all steps of the shutdown are in the journal");
-    }
-    outcome
-}
-
-async fn pass_on(
+/// Stops all modules, for good. `previous` is what was under way when the stop came: it shuts down its own modules to the end,
+/// beside the others, and starts none.
+pub(crate) async fn stop(
     core: Arc<Core>,
     command: Option<CommandId>,
-    mut steps: mpsc::UnboundedReceiver<Option<Progress>>,
-) {
-    while let Some(Some(step)) = steps.recv().await {
-        let module = step.module.as_ref().map(|name| name.as_str());
-        tracing::info!(stage = step.stage, module, "{}", step.text);
-        if let Some(id) = &command {
-            core.progress(id, step.stage, module, &step.text).await;
+    previous: Option<JoinHandle<Ended>>,
+    requests: Requests,
+) -> Ended {
+    core.set_state("stopping");
+    core.begin_ending();
+    let previous = async {
+        if let Some(Err(error)) = match previous {
+            Some(previous) => Some(previous.await),
+            None => None,
+        } {
+            tracing::error!(%error, "what was under way when the stop came has failed");
         }
+    };
+    let limits = core.limits();
+    let at_work = core.supervisor.at_work();
+    let command = command.as_ref();
+    let others = run_loop(&core, Purpose::End, at_work, limits, command, Arc::default(), requests);
+    let (outcome, ()) = tokio::join!(others, previous);
+    log_unclean(&outcome);
+    // What had just been started when the stop came.
+    let late = core.supervisor.at_work();
+    if !late.is_empty() {
+        let requests = mpsc::channel(1);
+        let outcome =
+            run_loop(&core, Purpose::End, late, limits, command, Arc::default(), requests).await;
+        log_unclean(&outcome);
     }
+    leave(Way::End, false)
 }
 
 /// Marks the ticket as the work of a process that ended by itself, with what happened to each module.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use command_manager::{CommandId, Execution};
 use module_api::ModuleName;
-use restart::{Event, ModuleEnd};
-use tokio::sync::watch;
+use restart::{Event, ModuleEnd, ModuleOutcome, boottime};
 
 use super::core::Core;
-use super::modules::{Stopped, shut_down, start_all, summary};
+use super::modules::{shut_down, start_all, summary};
 use super::order::Order;
-use super::replace::{Ended, Grown, Requests};
+use super::replace::{CalledOff, Ended, Grown, overtaken};
+use super::told::{Claim, Told};
 use super::waiting;
 use crate::preflight::{self, Hashes};
 
@@ -22,52 +22,56 @@ const LEFT_BEHIND_PATIENCE: Duration = Duration::from_secs(1);
 /// Why a restart of modules grows when one of the whole agent comes.
 const OVERTAKEN: &str = "a restart of the whole agent overtakes this one";
 
-/// What the main loop tells an operation on modules while it is under way.
-pub(crate) struct Told {
-    /// Signals and orders for the shutdown loop.
-    pub(crate) requests: Requests,
-    /// True once a restart of the whole agent overtakes this one.
-    pub(crate) make_way: watch::Receiver<bool>,
-}
-
 /// Restarts `names`, in process; others are not touched.
 ///
 /// It grows into a restart of the whole agent when one overtakes it, or when something of a module cannot be stopped and
-/// `restart.escalate` allows it; unless the checks before that restart say that the agent would not come back.
+/// `restart.escalate` allows it; unless the checks before that restart say that the agent would not come back. A stop
+/// ends it when the modules are shut down.
 pub(crate) async fn restart(
     core: Arc<Core>,
     order: Order,
     names: Vec<ModuleName>,
     told: Told,
 ) -> Ended {
+    let ordered_at = boottime();
     let Told { requests, mut make_way } = told;
     let id = order.record.id.clone();
-    if order.record.force && requests.0.send(Event::Forced).await.is_err() {
+    if order.record.force && requests.0.send(Event::Hurried).await.is_err() {
         tracing::debug!("the loop's receiver is gone");
     }
     let stopped = shut_down(&core, Some(&id), &names, requests).await;
-    let mut why = why_grow(&core, &stopped, &make_way).await;
-    let mut may_grow = true;
-    let mut joined: Option<Vec<CommandId>> = None;
-    let failures = loop {
+    let mut why = hung(&core, &stopped).await;
+    let mut claim = Claim::ARestart { force: false };
+    let mut joined = None;
+    let end = loop {
+        let made = *make_way.borrow();
+        if made == Claim::AStop {
+            break overtaken();
+        }
+        if claim == Claim::AStop {
+            // It has been tried.
+        } else if let Claim::ARestart { .. } = made {
+            why = Some(OVERTAKEN.to_owned());
+        }
         if let Some(why) = why.take() {
+            claim = Claim::AStop;
             if let Some(hashes) = may_go(&core, &id, &why).await {
                 core.arbiter().grow();
-                let stopped = stopped.outcome.modules;
-                return Ended::Grow(Box::new(Grown { order, hashes, stopped }));
+                let force = order.record.force || made == Claim::ARestart { force: true };
+                let grown = Grown { order, hashes, stopped, ordered_at, force };
+                return Ended::Grow(Box::new(grown));
             }
-            may_grow = false;
         }
         if joined.is_none() {
             joined = Some(waiting::seal(&core).await);
         }
-        // Dropping the start ends what is half started.
-        tokio::select! {
-            failures = start_all(&core, &names) => break failures,
-            Ok(_) = make_way.wait_for(|make_way| *make_way), if may_grow => why = Some(OVERTAKEN.to_owned()),
+        let at_work = core.supervisor.at_work();
+        let start: Vec<ModuleName> =
+            names.iter().filter(|name| !at_work.contains(name)).cloned().collect();
+        if let Some(failures) = start_all(&core, &start, &mut make_way, claim).await {
+            break summary(&stopped, &names, &failures);
         }
     };
-    let end = summary(&core, &stopped, &names, &failures);
     waiting::finish_joined(&core, &joined.unwrap_or_default(), &end).await;
     if order.reply.send(Execution::Finished(end)).is_err() {
         tracing::error!(%id, "nobody takes the end of the command");
@@ -75,18 +79,30 @@ pub(crate) async fn restart(
     Ended::GoOn
 }
 
-/// Why the restart of modules has to become one of the whole agent, now that they are stopped; `None` if it has not.
-async fn why_grow(
-    core: &Core,
-    stopped: &Stopped,
-    make_way: &watch::Receiver<bool>,
-) -> Option<String> {
-    if *make_way.borrow() {
-        return Some(OVERTAKEN.to_owned());
-    }
-    for module in
-        stopped.outcome.modules.iter().filter(|module| module.ended == ModuleEnd::Abandoned)
-    {
+/// The restart of the whole agent, into which one of modules had grown, was called off: the modules are started in process
+/// after all, and the command ends with what became of them.
+pub(crate) async fn back(core: Arc<Core>, called_off: CalledOff, mut told: Told) -> Ended {
+    let CalledOff { id, stopped, reason } = called_off;
+    let enabled = core.supervisor.enabled();
+    let names: Vec<ModuleName> = stopped
+        .iter()
+        .map(|module| module.name.clone())
+        .filter(|name| enabled.contains(name))
+        .collect();
+    let started = start_all(&core, &names, &mut told.make_way, Claim::AStop).await;
+    let end = started.map_or_else(overtaken, |failures| {
+        let mut end = summary(&stopped, &names, &failures);
+        end.text = format!("{}; the restart of the whole agent was called off: {reason}", end.text);
+        end
+    });
+    // In a task of its own: while the journal refuses, the agent goes on, and the queue waits.
+    tokio::spawn(async move { core.finish_for_sure(&id, end).await });
+    Ended::GoOn
+}
+
+/// What of the modules cannot be stopped, if the restart is to grow for that.
+async fn hung(core: &Core, stopped: &[ModuleOutcome]) -> Option<String> {
+    for module in stopped.iter().filter(|module| module.ended == ModuleEnd::Abandoned) {
         let threads = core.supervisor.left_behind(&module.name, LEFT_BEHIND_PATIENCE).await;
         if threads > 0 {
             let text =

@@ -67,20 +67,14 @@ impl Retries {
         }
     }
 
-    /// Starts what is due and still waits for it: a module may have been started, or switched off, by other means.
-    pub(crate) fn start_due(&mut self, core: &Arc<Core>) {
-        for name in self.take_due(&core.supervisor, Instant::now()) {
-            let core = Arc::clone(core);
-            let within = core.config().config.restart.start_timeout;
-            tokio::spawn(async move {
-                if let Err(error) = core.supervisor.start(&name, within).await {
-                    core.supervisor.report_failure(&name, error.to_string());
-                }
-            });
-        }
+    /// These had to make way for something else: they are due at once.
+    pub(crate) fn still_due(&mut self, names: Vec<ModuleName>) {
+        let now = Instant::now();
+        self.due.extend(names.into_iter().map(|name| (name, now)));
     }
 
-    fn take_due(&mut self, supervisor: &Supervisor, now: Instant) -> Vec<ModuleName> {
+    /// Takes what is due and still waits for it: a module may have been started, or switched off, by other means.
+    pub(crate) fn take_due(&mut self, supervisor: &Supervisor, now: Instant) -> Vec<ModuleName> {
         let due: Vec<ModuleName> =
             self.due.iter().filter(|(_, at)| **at <= now).map(|(name, _)| name.clone()).collect();
         for name in &due {

@@ -97,7 +97,7 @@ impl Services {
             } else {
                 Finish::success("the agent was stopped")
             };
-            core.finish_command(&id, end).await;
+            core.finish_at_the_end(&id, end).await;
         }
         let cut_off = self.control.finished(CLOSE_STEP).await;
         if cut_off > 0 {

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish};
-use restart::{Decision, Denial, Event, Scope};
+use restart::{Decision, Event, Scope};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::Agent;
 use crate::agent::order::{Order, scope};
-use crate::agent::replace::{Ended, Grown, not_restarted, overtaken};
-use crate::agent::restart_modules::{self, Told};
-use crate::agent::{reload, replace, waiting};
+use crate::agent::replace::{CalledOff, Ended, Grown};
+use crate::agent::told::{Claim, Told};
+use crate::agent::{modules, reload, replace, restart_modules, waiting};
 
 /// The one thing that is under way.
 pub(super) struct Operation {
@@ -20,8 +21,10 @@ pub(super) struct Operation {
     pub(super) command: Option<CommandId>,
     pub(super) task: JoinHandle<Ended>,
     requests: mpsc::Sender<Event>,
-    /// Tells a restart of modules that one of the whole agent overtakes it.
-    make_way: watch::Sender<bool>,
+    /// Tells it whom to make way for.
+    make_way: watch::Sender<Claim>,
+    /// To the loop of what was under way when the stop came, and that the stop waits for.
+    before: Option<mpsc::Sender<Event>>,
 }
 
 /// What is under way.
@@ -31,12 +34,18 @@ pub(super) enum OperationKind {
     Restart,
     /// The stop of the agent.
     Stop,
-    /// Anything with modules while the agent goes on: cut off by a stop.
+    /// Anything with modules while the agent goes on: makes way for a stop.
     Modules,
+    /// The start of modules that had failed: makes way for everything.
+    Retry,
 }
 
+/// How many of the commands that were begun last are remembered.
+const REMEMBERED: usize = 32;
+
 impl Agent {
-    pub(super) fn reload_on_signal(&mut self) {
+    pub(super) async fn reload_on_signal(&mut self) {
+        self.end_retry().await;
         self.reload_wanted = self.operation.is_some();
         if self.reload_wanted {
             tracing::info!("SIGHUP while something else is under way; the reload follows it");
@@ -45,14 +54,42 @@ impl Agent {
         let core = Arc::clone(&self.core);
         self.begin(OperationKind::Modules, None, |told| async move {
             core.notify(core.notifier.reloading());
-            let end = reload::reload(&core, None, told.requests).await;
+            let end = reload::reload(&core, None, told).await;
             core.notify(core.notifier.ready("reloaded"));
             tracing::info!(status = ?end.status, "reload: {}", end.text);
             Ended::GoOn
         });
     }
 
-    pub(super) fn obey(&mut self, order: Order) {
+    /// Starts failed modules whose time has come. As an operation, so that nobody shuts down what is being started.
+    pub(super) fn begin_retry(&mut self) {
+        let due = self.retries.take_due(&self.core.supervisor, Instant::now());
+        if due.is_empty() {
+            return;
+        }
+        let core = Arc::clone(&self.core);
+        self.begin(OperationKind::Retry, None, |told| modules::try_again(core, due, told));
+    }
+
+    /// A retry makes way: what it had begun to start is still due.
+    async fn end_retry(&mut self) {
+        let Some(retry) = self.operation.take_if(|it| it.kind == OperationKind::Retry) else {
+            return;
+        };
+        retry.make_way.send_replace(Claim::AnOrder);
+        match retry.task.await {
+            Ok(Ended::StillDue(names)) => self.retries.still_due(names),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the start of failed modules was broken off"),
+        }
+    }
+
+    pub(super) async fn obey(&mut self, order: Order) {
+        self.end_retry().await;
+        self.begun.push_back(order.record.id.clone());
+        if self.begun.len() > REMEMBERED {
+            self.begun.pop_front();
+        }
         match order.record.kind {
             CommandType::RestartAgent | CommandType::RestartModule => self.begin_restart(order),
             CommandType::Reload | CommandType::CheckConfig => self.begin_configuration(order),
@@ -80,7 +117,7 @@ impl Agent {
                 });
             }
             Err(denial) => {
-                if order.reply.send(Execution::Finished(denied(&denial))).is_err() {
+                if order.reply.send(Execution::Finished(waiting::denied(&denial))).is_err() {
                     tracing::error!(%id, "nobody takes the end of the command");
                 }
             }
@@ -91,7 +128,7 @@ impl Agent {
         let core = Arc::clone(&self.core);
         self.begin(OperationKind::Modules, Some(record.id.clone()), |told| async move {
             let end = match record.kind {
-                CommandType::Reload => reload::reload(&core, Some(&record.id), told.requests).await,
+                CommandType::Reload => reload::reload(&core, Some(&record.id), told).await,
                 CommandType::RestartAgent
                 | CommandType::RestartModule
                 | CommandType::Stop
@@ -109,87 +146,112 @@ impl Agent {
         let core = Arc::clone(&self.core);
         let id = grown.order.record.id.clone();
         self.begin(OperationKind::Restart, Some(id), |told| {
-            replace::grown(core, grown, told.requests)
+            replace::go(core, grown, told.requests)
+        });
+    }
+
+    /// What had grown was called off: its modules are started in process after all.
+    pub(super) fn back(&mut self, called_off: CalledOff) {
+        let core = Arc::clone(&self.core);
+        let id = called_off.id.clone();
+        self.begin(OperationKind::Modules, Some(id), |told| {
+            restart_modules::back(core, called_off, told)
         });
     }
 
     /// A restart was accepted and waits for its turn in the queue; what is under way may be its answer already.
-    pub(super) async fn arrived(&mut self, record: CommandRecord) {
-        let id = &record.id;
-        let under_way = self.operation.as_ref().and_then(|operation| operation.command.as_ref());
-        if under_way == Some(id) {
+    ///
+    /// Nothing here waits for the journal, because SIGTERM must not.
+    pub(super) fn arrived(&self, record: CommandRecord) {
+        // The notice may come later than the turn.
+        if self.begun.contains(&record.id) {
             return;
         }
         let known = waiting::known(&self.core);
-        let scope = scope(&record, &known);
-        let decision = match scope {
+        let decision = match scope(&record, &known) {
             Ok(scope) => self.core.arbiter().decide(&scope, &known),
             Err(denial) => Decision::Denied(denial),
         };
+        let force = record.force && record.kind == CommandType::RestartAgent;
+        let core = Arc::clone(&self.core);
         match decision {
-            Decision::Accepted => {}
+            Decision::Accepted => self.hurry(force),
             Decision::Joined { to } => {
                 let text = format!("it joins the restart under way, command {to}");
-                self.core.progress(id, "joined", None, &text).await;
+                tokio::spawn(async move { core.progress(&record.id, "joined", None, &text).await });
+                self.hurry(force);
             }
             Decision::Overtakes { what } => {
                 let text = format!("it overtakes the restart of modules, command {what}");
-                self.core.progress(id, "overtakes", None, &text).await;
-                self.make_way();
+                tokio::spawn(async move {
+                    core.progress(&record.id, "overtakes", None, &text).await;
+                });
+                if let Some(operation) = &self.operation {
+                    operation.make_way.send_replace(Claim::ARestart { force });
+                }
+                self.tell(OperationKind::Modules, &Event::Hurried);
             }
             Decision::Denied(denial) => {
-                tracing::info!(%id, %denial, "restart denied");
-                self.core.finish_command(id, denied(&denial)).await;
+                tokio::spawn(async move { waiting::deny(&core, &record.id, &denial).await });
             }
         }
-        // During a stop a forced restart must not cost the modules their state, so that kind is not among these.
-        if record.force && record.kind == CommandType::RestartAgent {
-            self.force(&[OperationKind::Restart, OperationKind::Modules]);
+    }
+
+    /// A forced restart does not wait for what is under way: a restart goes to the end of its ladder, any other operation ends
+    /// its asking. A stop is not hurried by that, because it would cost the modules their state.
+    fn hurry(&self, force: bool) {
+        if force {
+            self.tell(OperationKind::Restart, &Event::Forced);
+            self.tell(OperationKind::Modules, &Event::Hurried);
         }
     }
 
-    fn make_way(&self) {
-        if let Some(operation) = &self.operation {
-            operation.make_way.send_replace(true);
-        }
-    }
-
-    /// A restart or stop under way is told; anything else is cut off, because a stop comes first.
-    pub(super) async fn stop_or_pass_on(&mut self, event: Event) {
+    /// A restart or stop under way is told. Anything else makes way, and ends beside the stop.
+    pub(super) fn stop_or_pass_on(&mut self, event: Event) {
         self.stop_wanted = true;
-        self.core.arbiter().stop();
+        let restart = self.operation.as_ref().is_some_and(|it| it.kind == OperationKind::Restart);
+        // SIGTERM during a restart may be the controller's own.
+        if !restart || event == Event::StopRequested {
+            self.core.arbiter().stop();
+        }
         match self.operation.take() {
-            Some(operation) if operation.kind != OperationKind::Modules => {
+            Some(operation)
+                if matches!(operation.kind, OperationKind::Restart | OperationKind::Stop) =>
+            {
                 // A loop that has ended, or is flooded, sees to the stop through `stop_wanted`.
                 if operation.requests.try_send(event).is_err() {
                     tracing::debug!("the shutdown loop does not take the stop any more");
                 }
                 self.operation = Some(operation);
             }
-            other => {
-                if let Some(operation) = other {
-                    operation.task.abort();
-                    if operation.task.await.is_err() {
-                        tracing::info!("what was under way is cut off by the stop");
-                    }
-                }
-                self.begin_stop();
-            }
+            previous => self.begin_stop(previous),
         }
     }
 
-    fn begin_stop(&mut self) {
+    fn begin_stop(&mut self, previous: Option<Operation>) {
         let core = Arc::clone(&self.core);
         let command = self.stop_commands.first().cloned();
-        self.begin(OperationKind::Stop, None, |told| replace::stop(core, command, told.requests));
+        let before = previous.as_ref().map(|previous| previous.requests.clone());
+        let previous = previous.map(|previous| {
+            previous.make_way.send_replace(Claim::AStop);
+            previous.task
+        });
+        self.begin(OperationKind::Stop, None, |told| {
+            replace::stop(core, command, previous, told.requests)
+        });
+        if let Some(operation) = &mut self.operation {
+            operation.before = before;
+        }
     }
 
     /// What came while something else was under way.
-    pub(super) fn begin_what_is_wanted(&mut self) {
+    pub(super) async fn begin_what_is_wanted(&mut self) {
         if self.stop_wanted {
-            self.begin_stop();
+            self.core.arbiter().stop();
+            let previous = self.operation.take();
+            self.begin_stop(previous);
         } else if self.reload_wanted {
-            self.reload_on_signal();
+            self.reload_on_signal().await;
         }
     }
 
@@ -200,30 +262,32 @@ impl Agent {
                 "the agent was not stopped, because it would be started again: {reason}; stop its unit with systemctl"
             );
             tracing::warn!(%id, "{text}");
-            self.core.finish_command(&id, Finish::failure(ErrorCode::Refused, text)).await;
+            let (core, end) = (Arc::clone(&self.core), Finish::failure(ErrorCode::Refused, text));
+            tokio::spawn(async move { core.finish_for_sure(&id, end).await });
             return;
         }
         self.stop_commands.push(id);
-        self.stop_or_pass_on(Event::StopRequested).await;
+        self.stop_or_pass_on(Event::StopRequested);
     }
 
     /// The first Ctrl-C stops, a further one does not wait any more.
-    pub(super) async fn interrupted(&mut self) {
+    pub(super) fn interrupted(&mut self) {
         if self.interrupted {
-            self.force(&[OperationKind::Restart, OperationKind::Stop]);
+            self.tell(OperationKind::Restart, &Event::Forced);
+            self.tell(OperationKind::Stop, &Event::Forced);
         } else {
             self.interrupted = true;
-            self.stop_or_pass_on(Event::StopRequested).await;
+            self.stop_or_pass_on(Event::StopRequested);
         }
     }
 
-    /// Tells an operation of one of these kinds that it is not to wait any more.
-    fn force(&self, kinds: &[OperationKind]) {
-        if let Some(operation) = &self.operation
-            && kinds.contains(&operation.kind)
-            && operation.requests.try_send(Event::Forced).is_err()
-        {
-            tracing::debug!("the shutdown loop does not take the order any more");
+    /// Tells what is under way, if it is of this kind, and what that waits for.
+    fn tell(&self, kind: OperationKind, event: &Event) {
+        let Some(operation) = self.operation.as_ref().filter(|it| it.kind == kind) else { return };
+        for requests in std::iter::once(&operation.requests).chain(&operation.before) {
+            if requests.try_send(event.clone()).is_err() {
+                tracing::debug!("the shutdown loop does not take the order any more");
+            }
         }
     }
 
@@ -236,19 +300,10 @@ impl Agent {
         F: Future<Output = Ended> + Send + 'static,
     {
         let (requests, receiver) = mpsc::channel(8);
-        let (make_way, told) = watch::channel(false);
+        let (make_way, told) = watch::channel(Claim::default());
         let told = Told { requests: (requests.clone(), receiver), make_way: told };
         let task = tokio::spawn(work(told));
-        self.operation = Some(Operation { kind, command, task, requests, make_way });
-    }
-}
-
-/// The end of a restart that is not begun.
-fn denied(denial: &Denial) -> Finish {
-    match denial {
-        Denial::Stopping => overtaken(),
-        Denial::UnknownModules { .. } | Denial::NoModules => {
-            not_restarted(ErrorCode::Refused, denial.to_string())
-        }
+        let before = None;
+        self.operation = Some(Operation { kind, command, task, requests, make_way, before });
     }
 }
