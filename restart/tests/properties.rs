@@ -51,6 +51,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Event::Terminated),
         1 => Just(Event::StopRequested),
         1 => Just(Event::Forced),
+        1 => Just(Event::Hurried),
     ];
     prop_oneof![
         6 => (0_u64..1_500).prop_map(Act::Wait),

@@ -230,3 +230,54 @@ fn panic_message(error: JoinError) -> String {
         .unwrap_or("without a message");
     format!("panicked: {text}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use module_api::{Act, Module, SavedState, Script, ScriptedModule};
+
+    use super::*;
+    use crate::event::Progress;
+
+    struct One(Arc<ScriptedModule>, Mutex<Vec<&'static str>>);
+
+    #[async_trait]
+    impl Host for One {
+        fn module(&self, _: &ModuleName) -> Option<Arc<dyn Module>> {
+            Some(Arc::clone(&self.0) as Arc<dyn Module>)
+        }
+        async fn keep_state(&self, _: &ModuleName, _: SavedState) -> Result<(), String> {
+            Ok(())
+        }
+        fn release(&self, _: &ModuleName) {}
+        fn abandon(&self, _: &ModuleName) {
+            self.1.lock().unwrap().push("abandoned");
+        }
+        async fn request_replacement(&self) -> Event {
+            Event::ReplacementUnconditional
+        }
+        fn report(&self, _: Progress) {}
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_before_it_began_is_never_made() {
+        let name = ModuleName::new("fim").unwrap();
+        let script = Script { save: vec![Act::Hang], ..Script::default() };
+        let module = Arc::new(ScriptedModule::new(name.clone(), script));
+        let mut calls = Calls::of(Arc::new(One(Arc::clone(&module), Mutex::default())));
+        let call = |call, attempt| Effect::Call { module: name.clone(), call, attempt };
+        let give_up = |attempt| Effect::GiveUp { module: name.clone(), attempt };
+        calls.perform(call(Call::Save, 1));
+        tokio::task::yield_now().await;
+        for effect in [give_up(1), call(Call::Stop, 2), give_up(2)] {
+            calls.perform(effect);
+        }
+        while let Some(ended) = calls.running.join_next_with_id().await {
+            assert_eq!(calls.answer(ended), None, "nothing was answered");
+        }
+        let made: Vec<&str> = module.calls().iter().map(|call| call.method).collect();
+        assert_eq!(made, ["save_state"]);
+    }
+}

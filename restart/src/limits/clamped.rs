@@ -41,8 +41,11 @@ impl Limits {
     #[must_use]
     pub fn clamped_to(self, allowed: &StopTimeout) -> (Self, Option<Clamped>) {
         let used = self.within(allowed.after);
-        let clamped = (used.overall < self.overall)
-            .then(|| Clamped { configured: self, used, stop_timeout: allowed.clone() });
+        let clamped = (used.overall < self.overall).then(|| Clamped {
+            configured: self,
+            used,
+            stop_timeout: allowed.clone(),
+        });
         (used, clamped)
     }
 

@@ -134,6 +134,7 @@ impl Run {
             Event::Answered { .. }
             | Event::ReplacementAccepted
             | Event::ReplacementRefused(_)
+            | Event::Hurried
             | Event::Forced
             | Event::DeadlinePassed => false,
         };
