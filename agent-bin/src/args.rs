@@ -107,7 +107,7 @@ pub(crate) struct Following {
 /// `restart …`
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct RestartArgs {
-    /// Restart only this module, in process; may be repeated; `all` is every module
+    /// Restart only this module, in process, with the configuration read last; may be repeated; `all` is every module
     #[arg(long = "module", value_name = "NAME")]
     pub(crate) modules: Vec<ModuleName>,
     #[command(flatten)]

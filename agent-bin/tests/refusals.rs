@@ -106,3 +106,21 @@ fn damaged_files_are_set_aside_and_reported_and_the_agent_starts() {
         assert!(events.contains(warning), "no event {warning}");
     }
 }
+
+#[test]
+fn a_second_agent_on_the_same_socket_is_refused_and_the_first_keeps_it() {
+    let mut agent = TestAgent::new(binary(), "");
+    agent.start();
+    let pid = agent.pid();
+    let folder = |name: &str| agent.path(name).display().to_string();
+    let words = ["run", "--config", &folder("agent.yml"), "--state-dir", &folder("another-state")];
+    let output = std::process::Command::new(binary())
+        .args(words)
+        .args(["--run-dir", &folder("run")])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("is in use by process {pid}; stop that")), "{said}");
+    assert_eq!(agent.pid(), pid, "the first still answers");
+}

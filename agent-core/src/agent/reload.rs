@@ -37,9 +37,17 @@ pub(crate) async fn reload(core: &Arc<Core>, command: Option<&CommandId>, told: 
         }
     }
     let needs_restart = need_restart(&before.config, &loaded.config);
+    let changed = before.digest != loaded.digest;
     core.set_config(loaded);
     core.warn_about_limits().await;
     let mut end = cycle(core, command, &stop, &start, told).await;
+    if let Some(outcome) = end.result.as_mut().and_then(|result| result.get_mut("outcome"))
+        && changed
+        && outcome == "unchanged"
+    {
+        *outcome = json!("reloaded");
+        end.text = "the configuration has changed; no module had to be restarted".to_owned();
+    }
     if !needs_restart.is_empty() {
         end.text = format!(
             "{}; changes of {} need a restart of the agent",

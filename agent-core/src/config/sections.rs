@@ -92,8 +92,8 @@ pub struct RestartConfig {
     /// `start_timeout`: for a module to start. Default 10 s, 10 ms to 10 min.
     #[serde(deserialize_with = "duration_between::<10, 600_000, _>")]
     pub start_timeout: Duration,
-    /// `confirm_timeout`: from the start of the new process until all wanted modules run. Default 15 s, 10 ms to
-    /// 10 min.
+    /// `confirm_timeout`: from when all modules of the new process have started or failed until all wanted ones run.
+    /// Default 15 s, 10 ms to 10 min.
     #[serde(deserialize_with = "duration_between::<10, 600_000, _>")]
     pub confirm_timeout: Duration,
     /// `escalate`: whether the restart of a module of which something cannot be stopped becomes a restart of the whole

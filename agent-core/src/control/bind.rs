@@ -59,6 +59,16 @@ pub enum BindError {
         /// The path asked for.
         path: PathBuf,
     },
+    /// Another process listens there; it goes on.
+    #[error(
+        "the control socket {path} is in use by process {pid}; stop that, or choose another folder with --run-dir"
+    )]
+    InUse {
+        /// The path asked for.
+        path: PathBuf,
+        /// Who listens.
+        pid: i32,
+    },
     /// Any other failure.
     #[error("could not {step} the control socket {path}: {source}")]
     Io {
@@ -74,8 +84,9 @@ pub enum BindError {
 /// Listens on `path` with the permission bits `mode`, and replaces a socket that is there.
 ///
 /// The socket gets its mode before anybody can connect. It is bound under its own name, not renamed into place: the kernel
-/// remembers the name, and the next process recognises by it the listener that it is handed. A socket that somebody still
-/// listens on is replaced as well; that only one agent runs is for the caller's lock to see to.
+/// remembers the name, and the next process recognises by it the listener that it is handed. A socket on which another
+/// living process listens is left alone. One whose listener has ended is replaced, also if somebody keeps its
+/// descriptor open, as systemd does.
 ///
 /// # Errors
 /// [`BindError`]; what is at `path` and is not a socket is still there.
@@ -93,6 +104,9 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
         return Err(BindError::PathTooLong { path: path.to_owned(), length });
     }
     check_place(path, folder)?;
+    if let Some(pid) = listener_of(path) {
+        return Err(BindError::InUse { path: path.to_owned(), pid });
+    }
     listen_at(path, folder, mode).map(UnixListener::from)
 }
 
@@ -108,6 +122,17 @@ fn check_place(path: &Path, folder: &Path) -> Result<(), BindError> {
         Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(refused(path, folder, source)),
     }
+}
+
+/// The other living process that listens at `path`; `None` also when that cannot be found out.
+fn listener_of(path: &Path) -> Option<i32> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path).ok()?).ok()?;
+    let pid = rustix::net::sockopt::socket_peercred(&socket).ok()?.pid;
+    let lives = rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH);
+    (lives && pid != rustix::process::getpid()).then(|| pid.as_raw_nonzero().get())
 }
 
 /// Connecting is possible from `listen` on, so the mode is set before it.

@@ -32,10 +32,25 @@ pub(super) struct Station<'a> {
 
 /// A started instance.
 pub(super) struct Instance {
+    /// Dropped before the module, as the agent does it.
+    end: EndOnDrop,
     pub(super) module: Arc<dyn Module>,
     pub(super) tasks: Arc<CountedTasks>,
     sink: Arc<Sink>,
     pub(super) number: u32,
+}
+
+/// Ends an instance when it is dropped, also by a check that leaves early: the tasks of a module that is let go of must not
+/// go on.
+struct EndOnDrop(Option<(Arc<Sink>, Arc<CountedTasks>)>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some((sink, tasks)) = self.0.take() {
+            sink.close();
+            tasks.end();
+        }
+    }
 }
 
 impl<'a> Station<'a> {
@@ -55,10 +70,13 @@ impl<'a> Station<'a> {
     /// An instance that is not started, and what it is to be started with.
     pub(super) fn build(&mut self) -> Result<(Instance, StartContext), Violation> {
         self.instances += 1;
+        let sink = Arc::new(Sink::new(&self.ledger, self.instances));
+        let tasks = Arc::new(CountedTasks::new());
         let instance = Instance {
+            end: EndOnDrop(Some((Arc::clone(&sink), Arc::clone(&tasks)))),
             module: self.subject.build(),
-            tasks: Arc::new(CountedTasks::new()),
-            sink: Arc::new(Sink::new(&self.ledger, self.instances)),
+            tasks,
+            sink,
             number: self.instances,
         };
         self.check_name(&instance)?;
@@ -175,8 +193,7 @@ impl<'a> Station<'a> {
     /// Ends an instance as the agent does when it is stopped, abandoned or killed: closes its sink, aborts its tasks, and
     /// lets go of it.
     pub(super) fn end(&self, instance: Instance) {
-        instance.sink.close();
-        instance.tasks.end();
+        drop(instance);
     }
 
     /// The end of a check.
@@ -195,7 +212,9 @@ impl<'a> Station<'a> {
 
     /// Drops an instance and waits until nobody holds its sink any more, or says how many do.
     pub(super) async fn let_go(&self, instance: Instance) -> Result<(), usize> {
-        let Instance { module, tasks, sink, .. } = instance;
+        let Instance { mut end, module, tasks, sink, .. } = instance;
+        // Nothing is aborted here: what still runs is what is looked for.
+        end.0 = None;
         drop((module, tasks));
         let gone = self.until(|| Arc::strong_count(&sink) == 1).await;
         sink.close();
