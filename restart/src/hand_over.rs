@@ -196,6 +196,10 @@ mod tests {
         let connected: OwnedFd = UnixStream::connect(&path).unwrap().into();
         assert!(!is_listening_unix_socket(&connected, &path));
         assert!(!is_listening_unix_socket(&fd().unwrap(), &path));
+        // Bound there, but it does not listen; and a datagram socket cannot.
+        let bound = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+        rustix::net::bind(&bound, &SocketAddrUnix::new(&other).unwrap()).unwrap();
+        assert!(!is_listening_unix_socket(&bound, &other));
         let tcp: OwnedFd = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
         assert!(!is_listening_unix_socket(&tcp, &path));
     }

@@ -131,6 +131,8 @@ mod tests {
         let own = ProcessIdentity::own().unwrap();
         assert!(own.is_alive());
         assert_eq!(own, ProcessIdentity::own().unwrap());
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        assert_eq!(own.boot_id, boot_id.trim());
     }
 
     #[test]

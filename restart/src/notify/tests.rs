@@ -37,6 +37,7 @@ fn receive(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
 #[test]
 fn each_message_has_the_documented_form() {
     let (_folder, socket, notifier) = manager();
+    assert!(notifier.is_active());
     notifier.ready("two\nlines").unwrap();
     assert_eq!(receive(&socket).0, "READY=1\nSTATUS=two lines");
     notifier.status("saving").unwrap();
