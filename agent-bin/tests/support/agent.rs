@@ -87,7 +87,16 @@ impl TestAgent {
         let log =
             fs::OpenOptions::new().create(true).append(true).open(self.path("agent.log")).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        self.child = Some(command.spawn().unwrap());
+        // A program that a test has just copied is busy as long as a child of another test, on its way to its own program,
+        // has inherited the descriptor that it was written by.
+        self.child = Some(loop {
+            match command.spawn() {
+                Err(busy) if busy.kind() == std::io::ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                spawned => break spawned.unwrap(),
+            }
+        });
         self.until(state, |agent| agent.status().is_some_and(|status| status["state"] == state));
     }
 
