@@ -10,47 +10,21 @@
     reason = "a test"
 )]
 
+#[path = "support/orders.rs"]
+mod orders;
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
+use orders::{finished, module, order, until};
 use serde_json::Value;
 use support::{TestAgent, scripted_binary};
-
-/// Asks for something and does not wait for its end.
-fn order(agent: &TestAgent, words: &[&str]) {
-    let output = agent.cli(&[words, &["--no-wait"]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// All commands, the oldest first, once they are finished.
-fn finished(agent: &TestAgent) -> Vec<Value> {
-    let list = |agent: &TestAgent| agent.json(&["commands", "list"]).1["commands"].clone();
-    agent.until("all commands are finished", |agent| {
-        let commands = list(agent);
-        commands.as_array().unwrap().iter().all(|command| command["finished_at"].is_string())
-    });
-    let ids = list(agent);
-    let ids = ids.as_array().unwrap().iter().rev().map(|command| command["id"].clone());
-    ids.map(|id| agent.json(&["commands", "show", id.as_str().unwrap()]).1).collect()
-}
 
 /// What a command's history says of one stage.
 fn step(command: &Value, stage: &str) -> Option<String> {
     let history = command["history"].as_array().unwrap();
     let step = history.iter().find(|step| step["stage"] == stage)?;
     Some(step["text"].as_str().unwrap().to_owned())
-}
-
-fn module(agent: &TestAgent) -> Value {
-    let status = agent.status().unwrap();
-    let modules = status["modules"].as_array().unwrap();
-    modules.iter().find(|module| module["name"] == "scripted").unwrap().clone()
-}
-
-/// Waits until the module is in `state`.
-fn until(agent: &TestAgent, state: &str) {
-    agent.until(&format!("the module is {state}"), |agent| module(agent)["state"] == state);
 }
 
 #[test]

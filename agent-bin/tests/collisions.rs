@@ -10,43 +10,18 @@
     reason = "a test"
 )]
 
+#[path = "support/orders.rs"]
+mod orders;
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
+use orders::{finished, module, order, until};
 use rustix::process::Signal;
 use serde_json::Value;
 use support::{TestAgent, kill, scripted_binary};
 
 const SLOW_SAVE: &str = "scripted:\n  save: [ok-after-ms: 1500]\n";
-
-/// Asks for something and does not wait for its end.
-fn order(agent: &TestAgent, words: &[&str]) {
-    let output = agent.cli(&[words, &["--no-wait"]].concat());
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// All commands, the oldest first, once they are finished.
-fn finished(agent: &TestAgent) -> Vec<Value> {
-    let list = |agent: &TestAgent| agent.json(&["commands", "list"]).1["commands"].clone();
-    agent.until("all commands are finished", |agent| {
-        let commands = list(agent);
-        commands.as_array().unwrap().iter().all(|command| command["finished_at"].is_string())
-    });
-    let mut commands = list(agent).as_array().unwrap().clone();
-    commands.reverse();
-    commands
-}
-
-fn module(agent: &TestAgent) -> Value {
-    let status = agent.status().unwrap();
-    let modules = status["modules"].as_array().unwrap();
-    modules.iter().find(|module| module["name"] == "scripted").unwrap().clone()
-}
-
-fn until(agent: &TestAgent, state: &str) {
-    agent.until(&format!("the module is {state}"), |agent| module(agent)["state"] == state);
-}
 
 fn until_logged(agent: &TestAgent, text: &str) {
     agent.until(&format!("{text:?} is logged"), |agent| agent.log().contains(text));

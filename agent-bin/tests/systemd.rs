@@ -20,22 +20,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde_json::Value;
-use support::{PATIENCE, binary, scripted_binary, skip};
-use systemd_box::{SystemdBox, inside};
+use support::{PATIENCE, binary, scripted_binary};
+use systemd_box::{SystemdBox, boot, inside};
 
 const CONFIG: &str =
     "logcollector:\n  files: [/srv/app.log]\n  read_interval: 20ms\n  start_at: beginning\n";
-
-/// Boots a box for `test`, or says that the test is skipped.
-fn boot(test: &str, name: &str) -> Option<SystemdBox> {
-    match SystemdBox::up(name) {
-        Ok(up) => Some(up),
-        Err(reason) => {
-            skip(test, &reason);
-            None
-        }
-    }
-}
 
 /// How often each line was delivered.
 fn delivered(up: &SystemdBox) -> BTreeMap<String, u32> {

@@ -22,24 +22,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::{PATIENCE, TestAgent, binary, kill, scripted_binary, skip};
-use systemd_box::{SystemdBox, inside};
+use support::{PATIENCE, TestAgent, binary, kill, scripted_binary};
+use systemd_box::{SystemdBox, boot, inside};
 
 const DROP_IN: &str = "/etc/systemd/system/wazuh-agent.service.d/limits.conf";
 
 /// A unit that cannot be told anything: what saves the agent there is its own budgets.
 const DEAF: &str = "Type=exec\nNotifyAccess=none\nFileDescriptorStoreMax=0\nWatchdogSec=0\n";
-
-/// Boots a box for `test`, or says that the test is skipped.
-fn boot(test: &str, name: &str) -> Option<SystemdBox> {
-    match SystemdBox::up(name) {
-        Ok(up) => Some(up),
-        Err(reason) => {
-            skip(test, &reason);
-            None
-        }
-    }
-}
 
 /// The text of each event of `kind` that was delivered.
 fn warnings(up: &SystemdBox, kind: &str) -> Vec<String> {

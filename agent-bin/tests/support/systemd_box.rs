@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::support::skip;
+
 /// The exit status of the box when it cannot work on this machine.
 const CANNOT_WORK_HERE: i32 = 77;
 
@@ -119,4 +121,15 @@ fn describe(output: &Output) -> String {
 /// Where the binary is seen inside: the target folder is bound at the same place.
 pub(crate) fn inside(binary: PathBuf) -> PathBuf {
     binary.canonicalize().unwrap()
+}
+
+/// Boots a box for `test`, or says that the test is skipped.
+pub(crate) fn boot(test: &str, name: &str) -> Option<SystemdBox> {
+    match SystemdBox::up(name) {
+        Ok(up) => Some(up),
+        Err(reason) => {
+            skip(test, &reason);
+            None
+        }
+    }
 }
