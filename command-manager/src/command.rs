@@ -100,6 +100,9 @@ pub struct Origin {
     pub module_name: String,
     /// The server that sent it; empty for local commands.
     pub server_name: String,
+    /// The user of that server, or whoever else the asker acts for; empty when not given.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub user: String,
 }
 
 /// Who asked over the local socket, as the kernel says.

@@ -102,7 +102,11 @@ mod tests {
             error: 0,
             reason: Some("new rules".into()),
             requester: Some(Peer { uid: 0, gid: 0, pid: Some(7), executable: None }),
-            origin: Origin { module_name: "client".into(), server_name: String::new() },
+            origin: Origin {
+                module_name: "client".into(),
+                server_name: String::new(),
+                user: String::new(),
+            },
             accepted_at: at,
             finished_at: None,
             attempts: 1,

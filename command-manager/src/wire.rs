@@ -146,6 +146,7 @@ fn read_origin(fields: &Fields<'_>) -> Result<Origin, WireError> {
     Ok(Origin {
         module_name: fields.owned_text("moduleName")?,
         server_name: fields.owned_text("serverName")?,
+        user: fields.owned_text("user")?,
     })
 }
 

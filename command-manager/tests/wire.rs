@@ -37,7 +37,11 @@ fn the_documented_envelope_is_read() {
         target: Target::All,
         force: false,
         reason: None,
-        origin: Origin { module_name: "client".into(), server_name: String::new() },
+        origin: Origin {
+            module_name: "client".into(),
+            server_name: String::new(),
+            user: String::new(),
+        },
         received: serde_json::from_slice(bytes).unwrap(),
     };
     assert_eq!(envelope, expected);

@@ -170,6 +170,7 @@ fn read(row: &Row<'_>) -> Result<Stored, JournalError> {
         origin: Origin {
             module_name: row.get("origin_module")?,
             server_name: row.get("origin_server")?,
+            user: String::new(),
         },
         accepted_at: time(&raw_id, &row.get::<_, String>("accepted_at")?)?,
         finished_at: finished_at.map(|text| time(&raw_id, &text)).transpose()?,
