@@ -1,5 +1,4 @@
-//! The wire form of commands: what is read, what is merged, and every way to be refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+//! The envelope: what is read, what is merged, and every way to be refused.
 
 use command_manager::wire::{MAX_BODY, MAX_REASON};
 use command_manager::{
