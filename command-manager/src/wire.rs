@@ -9,15 +9,16 @@
 //! their JSON type is checked. Fields that are not known here are kept and sent back.
 
 mod arguments;
+mod envelope;
 mod error;
-mod fields;
+mod extra;
+mod place;
 mod strict_json;
 
 use serde_json::Value;
 
 use crate::{CommandId, CommandType, Origin, Target};
 pub use error::WireError;
-use fields::Fields;
 
 /// The largest envelope, in bytes: far more than any command needs, and small enough to be held in memory.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -57,40 +58,7 @@ pub struct Envelope {
 /// # Errors
 /// [`WireError`] says what was found where, and what is allowed there.
 pub fn parse_envelope(bytes: &[u8]) -> Result<Envelope, WireError> {
-    let received = strict_json::read(bytes)?;
-    let root = Fields::root(&received)?;
-    let command = root.object("command")?;
-    let asked = arguments::read(&root, read_type(&command)?)?;
-    Ok(Envelope {
-        id: read_id(&root)?,
-        name: command.owned_text("name")?,
-        kind: asked.kind,
-        target: asked.target,
-        force: asked.force,
-        reason: asked.reason,
-        origin: read_origin(&root.object("origin")?)?,
-        received,
-    })
-}
-
-fn read_id(root: &Fields<'_>) -> Result<Option<CommandId>, WireError> {
-    let expected = "1 to 128 visible ASCII characters without spaces";
-    let id = root.text("id")?.map(CommandId::new).transpose();
-    id.map_err(|_| root.refuse("id", expected))
-}
-
-fn read_type(command: &Fields<'_>) -> Result<CommandType, WireError> {
-    let known = || format!("one of {}", CommandType::ALL.map(CommandType::as_str).join(", "));
-    let name = command.text("type")?.ok_or_else(|| command.refuse("type", &known()))?;
-    CommandType::from_name(name).ok_or_else(|| command.refuse("type", &known()))
-}
-
-fn read_origin(fields: &Fields<'_>) -> Result<Origin, WireError> {
-    Ok(Origin {
-        module_name: fields.owned_text("moduleName")?,
-        server_name: fields.owned_text("serverName")?,
-        user: fields.owned_text("user")?,
-    })
+    envelope::read(strict_json::read(bytes)?)
 }
 
 /// At most `limit` characters of `text`, and a sign where something was left out.

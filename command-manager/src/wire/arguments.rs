@@ -1,10 +1,25 @@
-//! The parameters of a command: target, force and reason, from the fields and from `extra_args`.
+//! What a command asks beside its type: target, force and reason, merged from fields and extra arguments.
+
+use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::extra::{self, Extra};
+use super::place::Place;
 use super::{MAX_REASON, WireError};
 use crate::{CommandType, Target};
+
+/// Where a wire form keeps what is merged here.
+pub(super) struct Places<'a> {
+    /// `"all"`, the name of a module, or a list of such names.
+    pub(super) modules: Place<'a>,
+    /// True or false.
+    pub(super) force: Place<'a>,
+    /// A text.
+    pub(super) reason: Place<'a>,
+    /// A list of texts like those of a command line.
+    pub(super) extra: Place<'a>,
+}
 
 /// What a command asks, with everything merged.
 pub(super) struct Asked {
@@ -15,137 +30,93 @@ pub(super) struct Asked {
 }
 
 const DATA: &str = "\"all\", the name of a module or a list of such names";
-const NAME: &str = "the name of a module (which is not \"all\")";
-const EXTRA: &str = "--module NAME, --force or --reason TEXT";
 
-/// Reads `parameters` of the envelope `root`, for a command whose type is given as `kind`.
-pub(super) fn read(root: &Fields<'_>, kind: CommandType) -> Result<Asked, WireError> {
-    let fields = root.object("parameters")?;
-    fields.text("status")?;
-    fields.integer("error")?;
-    let extra = read_extra(&fields)?;
-    let (kind, target) = merge_target(&fields, kind, extra.modules)?;
+/// The name of one module, as an error explains it.
+pub(super) const NAME: &str = "the name of a module (which is not \"all\")";
+
+/// Reads what is at `places`, for a command whose type is given as `kind`.
+pub(super) fn read(places: &Places<'_>, kind: CommandType) -> Result<Asked, WireError> {
+    let extra = extra::read(&places.extra)?;
+    let (kind, target) = merge_target(places, kind, &extra)?;
     Ok(Asked {
         kind,
         target,
-        force: fields.flag("force")?.unwrap_or(false) || extra.force,
-        reason: merge_reason(&fields, extra.reason)?,
+        force: places.force.flag()?.unwrap_or(false) || extra.force,
+        reason: merge_reason(places, extra.reason)?,
     })
 }
 
-/// `parameters.data`: nothing, everything, or modules.
-enum Data {
-    Missing,
-    All,
-    Modules(Vec<String>),
-}
-
-fn read_data(fields: &Fields<'_>) -> Result<Data, WireError> {
-    let Some(value) = fields.get("data") else { return Ok(Data::Missing) };
+/// The modules named by a field; none when it says `"all"` or nothing.
+fn read_modules<'a>(place: &Place<'a>) -> Result<Vec<&'a str>, WireError> {
+    let Some(value) = place.value() else { return Ok(Vec::new()) };
     if let Some(word) = value.as_str() {
         return match word {
-            Target::ALL => Ok(Data::All),
-            "" => Err(fields.refuse("data", DATA)),
-            name => Ok(Data::Modules(vec![name.to_owned()])),
+            Target::ALL => Ok(Vec::new()),
+            "" => Err(place.refuse(DATA)),
+            name => Ok(vec![name]),
         };
     }
     let items = value.as_array().filter(|items| !items.is_empty());
-    let items = items.ok_or_else(|| fields.refuse("data", DATA))?;
-    let name = |(index, item): (usize, &Value)| {
-        module_name(item).ok_or_else(|| fields.refuse_item("data", index, Some(item), NAME))
-    };
-    Ok(Data::Modules(items.iter().enumerate().map(name).collect::<Result<_, _>>()?))
+    let count = items.ok_or_else(|| place.refuse(DATA))?.len();
+    (0..count).map(|index| module_name(&place.item(index))).collect()
 }
 
-fn module_name(value: &Value) -> Option<String> {
-    let name = value.as_str()?;
-    (!name.is_empty() && name != Target::ALL).then(|| name.to_owned())
-}
-
-#[derive(Default)]
-struct Extra {
-    modules: Vec<String>,
-    force: bool,
-    reason: Option<(usize, String)>,
-}
-
-fn read_extra(fields: &Fields<'_>) -> Result<Extra, WireError> {
-    let items = fields.list("extra_args")?.unwrap_or_default();
-    let refuse = |index: usize, expected: &str| {
-        fields.refuse_item("extra_args", index, items.get(index), expected)
-    };
-    let mut extra = Extra::default();
-    let mut index = 0;
-    while let Some(item) = items.get(index) {
-        match item.as_str() {
-            Some("--force") => extra.force = true,
-            Some("--module") => {
-                index += 1;
-                let name = items.get(index).and_then(module_name);
-                extra.modules.push(name.ok_or_else(|| refuse(index, NAME))?);
-            }
-            Some("--reason") => {
-                if extra.reason.is_some() {
-                    return Err(refuse(index, "only one reason"));
-                }
-                index += 1;
-                let text = items.get(index).and_then(Value::as_str);
-                let text = text.ok_or_else(|| refuse(index, "the text of the reason"))?;
-                extra.reason = Some((index, text.to_owned()));
-            }
-            Some(_) | None => return Err(refuse(index, EXTRA)),
-        }
-        index += 1;
-    }
-    Ok(extra)
+/// The name of the one module at `place`.
+pub(super) fn module_name<'a>(place: &Place<'a>) -> Result<&'a str, WireError> {
+    let name = place.value().and_then(Value::as_str);
+    name.filter(|name| !name.is_empty() && *name != Target::ALL).ok_or_else(|| place.refuse(NAME))
 }
 
 /// Modules named anywhere narrow the command to them, and then a restart is one of modules.
 fn merge_target(
-    fields: &Fields<'_>,
+    places: &Places<'_>,
     kind: CommandType,
-    extra: Vec<String>,
+    extra: &Extra<'_>,
 ) -> Result<(CommandType, Target), WireError> {
-    let data = read_data(fields)?;
-    let missing = matches!(data, Data::Missing);
-    let mut modules = Vec::new();
-    let named = if let Data::Modules(names) = data { names } else { Vec::new() };
-    for name in named.into_iter().chain(extra) {
-        if !modules.contains(&name) {
-            modules.push(name);
+    let field = read_modules(&places.modules)?;
+    match kind {
+        CommandType::RestartAgent | CommandType::RestartModule => {
+            let named = field.into_iter().chain(extra.modules.iter().map(|(_, name)| *name));
+            let mut seen = HashSet::new();
+            let modules: Vec<_> = named.filter(|name| seen.insert(*name)).collect();
+            if !modules.is_empty() {
+                let modules = modules.into_iter().map(str::to_owned).collect();
+                return Ok((CommandType::RestartModule, Target::Modules(modules)));
+            }
+            if kind == CommandType::RestartModule && places.modules.value().is_none() {
+                return Err(places.modules.refuse(DATA));
+            }
+        }
+        CommandType::Reload | CommandType::Stop | CommandType::CheckConfig => {
+            if !field.is_empty() {
+                let expected = format!("\"all\", because {kind} concerns the whole agent");
+                return Err(places.modules.refuse(&expected));
+            }
+            if let Some((place, _)) = extra.modules.first() {
+                let expected = format!("no module, because {kind} concerns the whole agent");
+                return Err(place.refuse(&expected));
+            }
         }
     }
-    let restarts = matches!(kind, CommandType::RestartAgent | CommandType::RestartModule);
-    match (modules.is_empty(), restarts) {
-        (true, _) if missing && kind == CommandType::RestartModule => {
-            Err(fields.refuse("data", DATA))
-        }
-        (true, _) => Ok((kind, Target::All)),
-        (false, true) => Ok((CommandType::RestartModule, Target::Modules(modules))),
-        (false, false) => {
-            let expected = format!("\"all\", because {kind} concerns the whole agent");
-            Err(fields.refuse_merged("data", &modules.into(), &expected))
-        }
-    }
+    Ok((kind, Target::All))
 }
 
 fn merge_reason(
-    fields: &Fields<'_>,
-    extra: Option<(usize, String)>,
+    places: &Places<'_>,
+    extra: Option<(Place<'_>, &str)>,
 ) -> Result<Option<String>, WireError> {
     let limit = format!("at most {MAX_REASON} bytes");
-    let field = fields.text("reason")?;
+    let field = places.reason.text()?;
     if field.is_some_and(|text| text.len() > MAX_REASON) {
-        return Err(fields.refuse("reason", &limit));
+        return Err(places.reason.refuse(&limit));
     }
-    let Some((index, text)) = extra else { return Ok(field.map(str::to_owned)) };
-    let found = Value::from(text.as_str());
+    let Some((place, text)) = extra else { return Ok(field.map(str::to_owned)) };
     if field.is_some() {
-        let expected = "no second reason, because parameters.reason is given";
-        return Err(fields.refuse_item("extra_args", index, Some(&found), expected));
+        let given = places.reason.path();
+        return Err(place.refuse(&format!("no second reason, because {given} is given")));
     }
     if text.len() > MAX_REASON {
-        return Err(fields.refuse_item("extra_args", index, Some(&found), &limit));
+        return Err(place.refuse(&limit));
     }
-    Ok(Some(text))
+    Ok(Some(text.to_owned()))
 }

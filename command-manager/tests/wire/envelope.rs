@@ -204,12 +204,37 @@ fn a_reason_is_given_once_and_is_short() {
 }
 
 #[test]
+fn a_whole_number_may_be_written_with_a_point_and_be_large() {
+    for error in [json!(1.0), json!(-7), json!(u64::MAX), json!(1e300)] {
+        assert!(parse(&with_parameters("stop", &json!({"error": error}))).is_ok(), "{error}");
+    }
+    assert_eq!(
+        refusal(&with_parameters("stop", &json!({"error": 0.5}))),
+        "parameters.error: found 0.5, expected a whole number"
+    );
+}
+
+#[test]
+fn as_many_modules_as_fit_into_a_command_are_read_without_comparing_each_with_each() {
+    let names: Vec<_> = (0..100_000).map(|number| number.to_string()).collect();
+    let (_, target) = target_of("restart-module", &json!({"data": names}));
+    assert_eq!(target, Target::Modules(names));
+}
+
+#[test]
 fn what_concerns_the_whole_agent_takes_no_modules() {
     for kind in ["reload", "stop", "check-config"] {
         assert_eq!(
             refusal(&with_parameters(kind, &json!({"data": ["fim"]}))),
             format!(
                 "parameters.data: found [\"fim\"], expected \"all\", because {kind} concerns the whole agent"
+            )
+        );
+        let extra = json!({"data": "all", "extra_args": ["--force", "--module", "fim"]});
+        assert_eq!(
+            refusal(&with_parameters(kind, &extra)),
+            format!(
+                "parameters.extra_args[2]: found \"fim\", expected no module, because {kind} concerns the whole agent"
             )
         );
     }
