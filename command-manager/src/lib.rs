@@ -2,7 +2,7 @@
 //! to an executor one at a time.
 //!
 //! ```text
-//!  bytes ──parse_envelope──> Envelope ──accept──> row in the journal (durable) ──> answer "accepted"
+//!  bytes ──parse_command───> Envelope ──accept──> row in the journal (durable) ──> answer "accepted"
 //!                                                   │
 //!                                         pending ──┤ oldest first, nothing else under way
 //!                                                   v
@@ -49,4 +49,4 @@ pub use journal::{
 pub use manager::{AcceptError, CommandManager};
 pub use record::{CommandRecord, HistoryEntry};
 pub use status::{IllegalMove, Status, StatusEvent};
-pub use wire::{Envelope, WireError, parse_envelope};
+pub use wire::{Envelope, WireError, WireForm, parse_command, parse_document, parse_envelope};

@@ -19,6 +19,9 @@ pub(super) struct Places<'a> {
     pub(super) reason: Place<'a>,
     /// A list of texts like those of a command line.
     pub(super) extra: Place<'a>,
+    /// What an error names when a module is needed and none is named: the field for modules, or the list of arguments
+    /// where there is no field.
+    pub(super) blamed: Place<'a>,
 }
 
 /// What a command asks, with everything merged.
@@ -30,6 +33,7 @@ pub(super) struct Asked {
 }
 
 const DATA: &str = "\"all\", the name of a module or a list of such names";
+const NEEDED: &str = "--module NAME in it, because restart-module needs a module";
 
 /// The name of one module, as an error explains it.
 pub(super) const NAME: &str = "the name of a module (which is not \"all\")";
@@ -84,7 +88,8 @@ fn merge_target(
                 return Ok((CommandType::RestartModule, Target::Modules(modules)));
             }
             if kind == CommandType::RestartModule && places.modules.value().is_none() {
-                return Err(places.modules.refuse(DATA));
+                let is_list = places.blamed.value().is_some();
+                return Err(places.blamed.refuse(if is_list { NEEDED } else { DATA }));
             }
         }
         CommandType::Reload | CommandType::Stop | CommandType::CheckConfig => {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::arguments::{self, Places};
 use super::place::Place;
-use super::{Envelope, WireError};
+use super::{Envelope, WireError, WireForm};
 use crate::{CommandType, Origin};
 
 /// Reads the envelope `received`.
@@ -14,6 +14,7 @@ pub(super) fn read(received: Value) -> Result<Envelope, WireError> {
     let kind = read_type(&command.field("type"))?;
     let asked = arguments::read(&read_parameters(&root)?, kind)?;
     Ok(Envelope {
+        form: WireForm::Envelope,
         id: root.field("id").command_id()?,
         name: command.field("name").owned_text()?,
         kind: asked.kind,
@@ -21,6 +22,7 @@ pub(super) fn read(received: Value) -> Result<Envelope, WireError> {
         force: asked.force,
         reason: asked.reason,
         origin: read_origin(&root.field("origin").object()?)?,
+        expires_at: root.field("expires_at").moment()?,
         received,
     })
 }
@@ -37,6 +39,7 @@ fn read_parameters<'a>(root: &Place<'a>) -> Result<Places<'a>, WireError> {
     parameters.field("status").text()?;
     parameters.field("error").check_whole_number()?;
     Ok(Places {
+        blamed: parameters.field("data"),
         modules: parameters.field("data"),
         force: parameters.field("force"),
         reason: parameters.field("reason"),

@@ -1,7 +1,9 @@
 //! A place in the JSON of a command, which refuses what is wrong there by its path.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use super::moment::{self, MOMENT};
 use super::{WireError, shortened};
 use crate::CommandId;
 
@@ -38,6 +40,11 @@ impl<'a> Place<'a> {
     pub(super) fn item(&self, index: usize) -> Self {
         let path = format!("{}[{index}]", self.path);
         Self { path, value: self.value.and_then(|value| value.get(index)) }
+    }
+
+    /// The same place with nothing there.
+    pub(super) fn missing(&self) -> Self {
+        Self { path: self.path.clone(), value: None }
     }
 
     /// Where this is, as errors show it.
@@ -79,6 +86,17 @@ impl<'a> Place<'a> {
     /// The id of a command here, if it is there.
     pub(super) fn command_id(&self) -> Result<Option<CommandId>, WireError> {
         self.text()?.map(CommandId::new).transpose().map_err(|_| self.refuse(ID))
+    }
+
+    /// The id of a command here, which has to be there.
+    pub(super) fn required_command_id(&self) -> Result<CommandId, WireError> {
+        self.command_id()?.ok_or_else(|| self.refuse(ID))
+    }
+
+    /// The moment here, if it is there.
+    pub(super) fn moment(&self) -> Result<Option<Timestamp>, WireError> {
+        let Some(text) = self.text()? else { return Ok(None) };
+        moment::parse(text).map(Some).ok_or_else(|| self.refuse(MOMENT))
     }
 
     /// Refuses what is no whole number. As in JSON Schema, `1.0` is one, and none is too large.

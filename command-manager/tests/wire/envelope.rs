@@ -2,7 +2,7 @@
 
 use command_manager::wire::{MAX_BODY, MAX_REASON};
 use command_manager::{
-    CommandId, CommandType, Envelope, Origin, Target, WireError, parse_envelope,
+    CommandId, CommandType, Envelope, Origin, Target, WireError, WireForm, parse_envelope,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,6 +30,7 @@ fn the_documented_envelope_is_read() {
         "parameters":{"data":"all","error":0,"extra_args":[],"status":"pending"}}"#;
     let envelope = parse_envelope(bytes).unwrap();
     let expected = Envelope {
+        form: WireForm::Envelope,
         id: None,
         name: "local_agent".into(),
         kind: CommandType::RestartAgent,
@@ -41,6 +42,7 @@ fn the_documented_envelope_is_read() {
             server_name: String::new(),
             user: String::new(),
         },
+        expires_at: None,
         received: serde_json::from_slice(bytes).unwrap(),
     };
     assert_eq!(envelope, expected);

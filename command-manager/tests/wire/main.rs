@@ -1,4 +1,6 @@
 //! The wire forms of commands, as those who send them see them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+mod document;
 mod envelope;
+mod forms;
