@@ -91,3 +91,14 @@ fn both_forms_take_an_end_and_refuse_a_wrong_one_by_path() {
         }
     }
 }
+
+#[test]
+fn a_number_that_nobody_knows_is_sent_back_as_it_came() {
+    for number in
+        ["2.638344616030823e-256", "0.1", "123456789012345.67", "-5e-324", "18446744073709551615"]
+    {
+        let sent = format!(r#"{{"command":{{"type":"stop"}},"number":{number}}}"#);
+        let read = parse_command(sent.as_bytes()).unwrap();
+        assert_eq!(read.received["number"].to_string(), number);
+    }
+}
