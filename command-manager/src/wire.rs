@@ -21,6 +21,7 @@
 //! In both forms `null` is a value like any other and not the same as a missing field. Fields that are not known here
 //! are kept and sent back. A command is answered in the form in which it came.
 
+mod answer;
 mod arguments;
 mod document;
 mod envelope;
@@ -35,6 +36,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{CommandId, CommandType, Origin, Target};
+pub use answer::{Answer, answer};
 pub use error::WireError;
 pub use form::WireForm;
 use place::Place;
