@@ -5,31 +5,61 @@
 
 use std::fmt;
 
+use jiff::Timestamp;
 use tracing::info;
 
-use crate::{CommandId, CommandRecord, Envelope, Origin, Peer};
+use crate::{CommandId, CommandRecord, CommandType, Envelope, Origin, Peer};
 
 /// Writes the audit record of a command that was refused before it reached the journal, for instance because it could
 /// not be read (then there is no `envelope`) or because `peer` may not ask. [`CommandManager::accept`] writes its own.
 ///
 /// [`CommandManager::accept`]: crate::CommandManager::accept
-pub fn audit_refused(envelope: Option<&Envelope>, peer: Option<&Peer>, outcome: &str) {
-    refused(envelope.and_then(|envelope| envelope.id.as_ref()), envelope, peer, outcome);
-}
-
-pub(crate) fn refused(
-    id: Option<&CommandId>,
+pub fn audit_refused(
     envelope: Option<&Envelope>,
     peer: Option<&Peer>,
     outcome: &str,
+    at: Timestamp,
 ) {
+    let asked = Asked {
+        id: envelope.and_then(|envelope| envelope.id.clone()),
+        kind: envelope.map(|envelope| envelope.kind),
+        origin: envelope.map(|envelope| envelope.origin.clone()),
+        reason: envelope.and_then(|envelope| envelope.reason.clone()),
+        peer: peer.cloned(),
+    };
+    refused(&asked, outcome, at);
+}
+
+/// What is audited of a command that is not in the journal.
+pub(crate) struct Asked {
+    id: Option<CommandId>,
+    kind: Option<CommandType>,
+    origin: Option<Origin>,
+    reason: Option<String>,
+    peer: Option<Peer>,
+}
+
+impl Asked {
+    pub(crate) fn new(id: &CommandId, envelope: &Envelope, peer: Option<&Peer>) -> Self {
+        Self {
+            id: Some(id.clone()),
+            kind: Some(envelope.kind),
+            origin: Some(envelope.origin.clone()),
+            reason: envelope.reason.clone(),
+            peer: peer.cloned(),
+        }
+    }
+}
+
+pub(crate) fn refused(asked: &Asked, outcome: &str, at: Timestamp) {
     info!(
         target: "audit",
-        id = id.map_or("-", CommandId::as_str),
-        "type" = envelope.map_or("-", |envelope| envelope.kind.as_str()),
-        who = %Who(peer),
-        from = %From(envelope.map(|envelope| &envelope.origin)),
-        reason = ?envelope.and_then(|envelope| envelope.reason.as_deref()).unwrap_or(""),
+        %at,
+        id = asked.id.as_ref().map_or("-", CommandId::as_str),
+        "type" = asked.kind.map_or("-", CommandType::as_str),
+        who = %Who(asked.peer.as_ref()),
+        from = %From(asked.origin.as_ref()),
+        reason = ?asked.reason.as_deref().unwrap_or(""),
         outcome = ?outcome,
         duration_ms = 0,
         "command refused"
@@ -39,6 +69,7 @@ pub(crate) fn refused(
 pub(crate) fn accepted(record: &CommandRecord) {
     info!(
         target: "audit",
+        at = %record.accepted_at,
         id = record.id.as_str(),
         "type" = record.kind.as_str(),
         who = %Who(record.requester.as_ref()),
@@ -53,6 +84,7 @@ pub(crate) fn accepted(record: &CommandRecord) {
 pub(crate) fn finished(record: &CommandRecord) {
     info!(
         target: "audit",
+        at = %record.finished_at.unwrap_or(record.accepted_at),
         id = record.id.as_str(),
         "type" = record.kind.as_str(),
         who = %Who(record.requester.as_ref()),
@@ -74,12 +106,11 @@ struct Outcome<'a>(&'a CommandRecord);
 
 impl fmt::Debug for Outcome<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.0.history.last().map_or("", |entry| entry.text.as_str());
-        write!(f, "{} (error {}): {text:?}", self.0.status, self.0.error)
+        write!(f, "{} (error {}): {:?}", self.0.status, self.0.error, self.0.text())
     }
 }
 
-struct Who<'a>(Option<&'a Peer>);
+pub(crate) struct Who<'a>(pub(crate) Option<&'a Peer>);
 
 impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,6 +131,7 @@ struct From<'a>(Option<&'a Origin>);
 impl fmt::Display for From<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(origin) = self.0 else { return f.write_str("-") };
-        write!(f, "module={:?} server={:?}", origin.module_name, origin.server_name)
+        write!(f, "module={:?} server={:?}", origin.module_name, origin.server_name)?;
+        if origin.user.is_empty() { Ok(()) } else { write!(f, " user={:?}", origin.user) }
     }
 }

@@ -24,16 +24,20 @@ pub enum ErrorCode {
     Degraded = 6,
     /// 7: not done, because an operator's stop came first.
     OvertakenByStop = 7,
+    /// 8: not done, because its time had passed before its turn came.
+    Expired = 8,
+    /// 9: not done, because somebody cancelled it before its turn came.
+    Cancelled = 9,
 }
 
 /// A number that is no [`ErrorCode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("unknown error code {0}: expected 0 to 7")]
+#[error("unknown error code {0}: expected 0 to 9")]
 pub struct UnknownErrorCode(pub i32);
 
 impl ErrorCode {
     /// Every code there is, by number.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Failed,
         Self::Refused,
@@ -42,6 +46,8 @@ impl ErrorCode {
         Self::TimedOut,
         Self::Degraded,
         Self::OvertakenByStop,
+        Self::Expired,
+        Self::Cancelled,
     ];
 
     /// The number.
@@ -75,6 +81,6 @@ mod tests {
             assert_eq!(code.code(), number);
             assert_eq!(ErrorCode::try_from(number), Ok(code));
         }
-        assert_eq!(ErrorCode::try_from(8), Err(UnknownErrorCode(8)));
+        assert_eq!(ErrorCode::try_from(10), Err(UnknownErrorCode(10)));
     }
 }

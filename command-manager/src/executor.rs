@@ -4,17 +4,19 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::status::{Status, StatusEvent};
-use crate::{CommandRecord, ErrorCode};
+use crate::{CommandRecord, ErrorCode, ProgressSink};
 
-/// Carries commands out, one at a time.
+/// Carries commands of some types out; [`Executors`](crate::Executors) says of which.
 #[async_trait]
 pub trait Executor: Send + Sync {
-    /// Carries `command` out. Its status and the number of the attempt are on disk already.
+    /// Carries `command` out, and reports its steps to `progress`. Its status and the number of the attempt are on disk
+    /// already. Nothing that the command [excludes](crate::Scope::excludes) is under way meanwhile.
     ///
-    /// Owed: an end within the command's own time; nobody else sets one. While it hangs, no other command is begun. A
-    /// panic is counted as failure. It runs on a task of its own, which is aborted only when the task of
-    /// [`CommandManager::run`](crate::CommandManager::run) is dropped.
-    async fn execute(&self, command: &CommandRecord) -> Execution;
+    /// It runs on a task of its own. When it takes longer than [`Settings::timeout`](crate::Settings::timeout) that is
+    /// aborted at its next await, and the command ends as timeout; also when the task of
+    /// [`CommandManager::run`](crate::CommandManager::run) is dropped, and then the command is judged at the next start. A
+    /// panic is counted as failure.
+    async fn execute(&self, command: &CommandRecord, progress: &ProgressSink) -> Execution;
 
     /// Says what became of `command`, which an earlier process had begun and not finished.
     ///
@@ -29,8 +31,9 @@ pub trait Executor: Send + Sync {
 pub enum Execution {
     /// It is over.
     Finished(Finish),
-    /// The process is about to be replaced. Nothing else is begun until somebody calls
-    /// [`CommandManager::finish`](crate::CommandManager::finish) for this command, in this process or the next.
+    /// The process is about to be replaced. Nothing that the command excludes is begun until somebody calls
+    /// [`CommandManager::finish`](crate::CommandManager::finish) for it, in this process or the next, or until its time is
+    /// over.
     Deferred,
 }
 
@@ -42,8 +45,8 @@ pub enum Judgement {
     Finished(Finish),
     /// It had no effect and is begun again in its turn, if it has attempts left.
     Again,
-    /// It is not known yet: somebody will call [`CommandManager::finish`](crate::CommandManager::finish). Nothing
-    /// is begun before that.
+    /// It is not known yet: somebody will call [`CommandManager::finish`](crate::CommandManager::finish). Nothing that the
+    /// command excludes is begun before that, or before its time is over.
     Deferred,
 }
 
@@ -86,6 +89,12 @@ impl Finish {
     /// Not done within its time.
     pub fn timeout(text: impl Into<String>) -> Self {
         let (status, error) = (FinalStatus::Timeout, ErrorCode::TimedOut);
+        Self { status, error, text: text.into(), result: None }
+    }
+
+    /// Not begun within the time that it was given for.
+    pub fn expired(text: impl Into<String>) -> Self {
+        let (status, error) = (FinalStatus::Timeout, ErrorCode::Expired);
         Self { status, error, text: text.into(), result: None }
     }
 

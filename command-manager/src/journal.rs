@@ -4,7 +4,12 @@
 //! committed together, and each is answered only after its commit is on disk. The journal is the queue as well: which
 //! command is next is read from it, so that memory and disk cannot disagree.
 
+mod entries;
+mod error;
 mod file;
+mod outbox;
+mod queue;
+mod retention;
 mod rows;
 mod schema;
 mod steps;
@@ -13,35 +18,27 @@ mod writer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tracing::error;
 
-use crate::{CommandId, CommandRecord, Envelope, Finish, Peer, WallClock, audit};
-pub(crate) use steps::{Claim, Conflict};
+use crate::{
+    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Finish, HistoryEntry, Peer, Report,
+    Settings, Status, Step, WallClock, audit,
+};
+pub use error::{JournalError, OpenError};
+use rows::NewRow;
+pub(crate) use steps::{Accepted, Claim};
 use writer::Writer;
 
-/// How many finished commands are kept, the newest by acceptance; older ones are removed when the journal is opened. An
-/// id is known as long as its command is kept. A command with its history takes about 2 KiB, so this is about 20 MiB.
-pub const KEPT_FINISHED: u32 = 10_000;
-
-/// How many attempts a command gets. One that did not come to an end in the second either is given up: it is more likely
-/// the cause than the victim.
-pub const MAX_ATTEMPTS: u32 = 2;
-
 /// The journal of commands. Dropping it waits until what was asked before is done and the file is closed.
-pub struct Journal {
+pub(crate) struct Journal {
     writer: Writer,
+    path: PathBuf,
     clock: Arc<dyn WallClock>,
+    settings: Arc<Settings>,
     interrupted: Vec<CommandId>,
-}
-
-/// A journal that was opened.
-#[derive(Debug)]
-pub struct Opened {
-    /// The journal.
-    pub journal: Journal,
-    /// The damaged file that was found instead and set aside, if there was one. The commands in it are lost to the
-    /// agent, so this has to be reported.
-    pub set_aside: Option<SetAside>,
+    checked: bool,
 }
 
 /// A damaged journal that was kept under another name.
@@ -53,64 +50,11 @@ pub struct SetAside {
     pub reason: String,
 }
 
-/// Why the journal could not be opened.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OpenError {
-    /// A newer agent wrote it; it is left as it is.
-    #[error(
-        "the command journal {path} has version {found}, this agent knows versions up to {known}: use the newer agent or move the file away"
-    )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version known here.
-        known: i64,
-    },
-    /// A database of something else; it is left as it is.
-    #[error("{path} is a database but not a command journal: move it away or choose another place")]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The system or the disk refused, or another process keeps it locked.
-    #[error("the command journal {path} cannot be opened: {reason}")]
-    Storage {
-        /// The file.
-        path: PathBuf,
-        /// What the system or SQLite said.
-        reason: String,
-    },
-}
-
-/// Why the journal did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JournalError {
-    /// The disk refused. What was to be written may or may not be there after the next start.
-    #[error("the command journal could not be read or written: {reason}")]
-    Storage {
-        /// What SQLite said.
-        reason: String,
-    },
-    /// A row holds what no version has written there.
-    #[error("the command journal holds a damaged row for {id:?}: {reason}")]
-    Damaged {
-        /// The id in that row.
-        id: String,
-        /// Which column, and what is wrong with it.
-        reason: String,
-    },
-    /// Its thread has ended; nothing more can be recorded by this process.
-    #[error("the command journal is closed")]
-    Closed,
-}
-
 /// A command that is on disk.
 #[derive(Debug, Clone, PartialEq)]
 #[must_use]
 pub enum Acceptance {
-    /// It was not known and is in the queue now.
+    /// It was not known. It is in the queue now, or finished already if it had expired before it came.
     New(CommandRecord),
     /// The same command was accepted before; this is how far it is.
     Known(CommandRecord),
@@ -128,38 +72,58 @@ pub enum Change {
     Unknown,
 }
 
+/// What became of the wish that a command is not carried out.
+#[derive(Debug, Clone, PartialEq)]
+#[must_use]
+pub enum Cancelling {
+    /// It had not been begun and never will be; it is finished now.
+    Cancelled(Box<CommandRecord>),
+    /// It was finished before.
+    AlreadyFinished(Box<CommandRecord>),
+    /// It was begun before, or is a stop, and goes on.
+    UnderWay(Box<CommandRecord>),
+    /// There is no such command (any more).
+    Unknown,
+}
+
 impl Journal {
-    /// Opens the journal at `path`, or makes it, readable by its owner only, and prunes it. Blocks; briefly, but for up
-    /// to 5 s when another process keeps the file locked.
+    /// Opens the journal at `path`, or makes it, readable by its owner only. Blocks; briefly, but for up to 5 s when
+    /// another process keeps the file locked.
     ///
     /// A damaged file is renamed to `NAME.corrupt-TIME` and a fresh one is made.
     ///
     /// # Errors
     /// [`OpenError`]; the file is then as it was.
-    pub fn open(path: &Path, clock: Arc<dyn WallClock>) -> Result<Opened, OpenError> {
-        let file::OpenFile { connection, interrupted, set_aside } = file::open(path, clock.now())?;
-        let writer = Writer::start(connection).map_err(|error| OpenError::Storage {
-            path: path.to_owned(),
-            reason: format!("its thread cannot be started: {error}"),
-        })?;
-        Ok(Opened { journal: Self { writer, clock, interrupted }, set_aside })
+    pub(crate) fn open(
+        path: &Path,
+        clock: Arc<dyn WallClock>,
+        settings: Settings,
+    ) -> Result<(Self, Option<SetAside>), OpenError> {
+        let opened = file::open(path, &settings, clock.now())?;
+        let suspected = path.to_owned();
+        let damaged = move || {
+            if let Err(error) = file::suspect(&suspected) {
+                error!(%error, "a damaged command journal may be used again at the next start");
+            }
+        };
+        let writer =
+            Writer::start(opened.connection, damaged).map_err(|error| OpenError::Storage {
+                path: path.to_owned(),
+                reason: format!("its thread cannot be started: {error}"),
+            })?;
+        let (path, settings) = (path.to_owned(), Arc::new(settings));
+        let (interrupted, checked) = (opened.interrupted, opened.checked);
+        Ok((Self { writer, path, clock, settings, interrupted, checked }, opened.set_aside))
     }
 
-    /// The command `id`, if it is known.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn show(&self, id: &CommandId) -> Result<Option<CommandRecord>, JournalError> {
-        let id = id.clone();
-        self.writer.call(move |connection| rows::show(connection, &id), drop_ref).await
+    /// What the agent has decided about its commands.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
-    /// At most `limit` commands, those accepted last first.
-    ///
-    /// # Errors
-    /// [`JournalError`].
-    pub async fn list(&self, limit: usize) -> Result<Vec<CommandRecord>, JournalError> {
-        self.writer.call(move |connection| rows::list(connection, limit), drop_ref).await
+    /// Now, by the clock that stamps commands.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// The commands that were in progress when the journal was opened, in the order of acceptance.
@@ -172,55 +136,129 @@ impl Journal {
         self.writer.changes()
     }
 
-    /// Makes `envelope` durable under `id`, unless that id is known.
+    /// The command `id`, or what is left of it.
+    pub(crate) async fn show(&self, id: &CommandId) -> Result<Option<CommandRecord>, JournalError> {
+        let id = id.clone();
+        self.writer.call(move |connection| rows::show(connection, &id), drop_ref).await
+    }
+
+    /// At most `limit` commands, those accepted last first.
+    pub(crate) async fn list(&self, limit: usize) -> Result<Vec<CommandRecord>, JournalError> {
+        self.writer.call(move |connection| rows::list(connection, limit), drop_ref).await
+    }
+
+    /// At most `limit` changes after the change `after`.
+    pub(crate) async fn changes_after(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Changes, JournalError> {
+        let read =
+            move |connection: &rusqlite::Connection| entries::after(connection, after, limit);
+        self.writer.call(read, drop_ref).await
+    }
+
+    /// The number of the newest change.
+    pub(crate) async fn newest_change(&self) -> Result<u64, JournalError> {
+        self.writer.call(entries::newest, drop_ref).await
+    }
+
+    /// Makes `envelope` durable under `id`, unless that id is known. The record is what was made durable, if it was.
     pub(crate) async fn accept(
         &self,
         id: CommandId,
         envelope: Envelope,
         peer: Option<Peer>,
-    ) -> Result<Result<Acceptance, Conflict>, JournalError> {
-        let clock = Arc::clone(&self.clock);
+    ) -> Result<(Accepted, CommandRecord), JournalError> {
+        let new = Arc::new(NewRow::new(self.new_record(id, envelope, peer))?);
+        let (row, settings) = (Arc::clone(&new), Arc::clone(&self.settings));
+        let audited = Arc::clone(&new);
+        let accepted = self
+            .writer
+            .call(
+                move |connection| steps::accept(connection, &settings, &row),
+                move |accepted| match accepted {
+                    Accepted::New => audit::accepted(&audited.record),
+                    Accepted::Expired(ended) => {
+                        audit::accepted(&audited.record);
+                        audit::finished(ended);
+                    }
+                    Accepted::Known(_) | Accepted::Conflict | Accepted::TooManyRestarts(_) => {}
+                },
+            )
+            .await?;
+        let record = Arc::try_unwrap(new).map_or_else(|new| new.record.clone(), |new| new.record);
+        Ok((accepted, record))
+    }
+
+    fn new_record(&self, id: CommandId, envelope: Envelope, peer: Option<Peer>) -> CommandRecord {
+        let now = self.clock.now();
+        let Envelope { form, kind, target, force, reason, origin, expires_at, received, .. } =
+            envelope;
+        let by_type = || {
+            let lives = self.settings.time_to_live.of(kind)?;
+            now.checked_add(SignedDuration::try_from(lives).ok()?).ok()
+        };
+        let status = Status::Pending;
+        let step = Step::new("accepted", "waits for its turn");
+        CommandRecord {
+            id,
+            form,
+            kind,
+            target,
+            force,
+            status,
+            error: ErrorCode::Ok.code(),
+            reason,
+            requester: peer,
+            origin,
+            accepted_at: now,
+            expires_at: expires_at.or_else(by_type),
+            expiry_given: expires_at.is_some(),
+            finished_at: None,
+            attempts: 0,
+            history: vec![HistoryEntry::new(1, now, status, step)],
+            result: None,
+            received,
+        }
+    }
+
+    /// Begins an attempt at the command whose turn it is, and ends those before it that have no attempt or no time left.
+    pub(crate) async fn claim(&self) -> Result<Claim, JournalError> {
+        let (clock, settings) = (Arc::clone(&self.clock), Arc::clone(&self.settings));
         self.writer
+            .call(
+                move |connection| steps::claim(connection, &settings, clock.now()),
+                |claim: &Claim| claim.ended.iter().for_each(audit::finished),
+            )
+            .await
+    }
+
+    /// Ends waiting commands whose time has passed. Whether some still wait.
+    pub(crate) async fn sweep(&self) -> Result<bool, JournalError> {
+        let (clock, settings) = (Arc::clone(&self.clock), Arc::clone(&self.settings));
+        let (_, waiting) = self
+            .writer
             .call(
                 move |connection| {
-                    steps::accept(connection, &id, &envelope, peer.as_ref(), clock.now())
+                    let ended = steps::sweep(connection, &settings, clock.now())?;
+                    Ok((ended, queue::somebody_waits(connection)?))
                 },
-                |answer| {
-                    if let Ok(Acceptance::New(record)) = answer {
-                        audit::accepted(record);
-                    }
-                },
+                |(ended, _): &(Vec<CommandRecord>, bool)| ended.iter().for_each(audit::finished),
             )
-            .await
+            .await?;
+        Ok(waiting)
     }
 
-    /// Begins an attempt at the command whose turn it is, and gives up those before it that have none left.
-    pub(crate) async fn claim(&self) -> Result<Claim, JournalError> {
-        let clock = Arc::clone(&self.clock);
-        self.writer
-            .call(
-                move |connection| steps::claim(connection, clock.now()),
-                |claim: &Claim| claim.given_up.iter().for_each(audit::finished),
-            )
-            .await
-    }
-
-    /// Adds an entry to the history of `id`.
+    /// Adds a step to the history of `id`.
     pub(crate) async fn progress(
         &self,
         id: &CommandId,
-        stage: &str,
-        module: Option<&str>,
-        text: &str,
+        step: Step,
     ) -> Result<Change, JournalError> {
         let (id, clock) = (id.clone(), Arc::clone(&self.clock));
-        let note = steps::Note {
-            stage: stage.to_owned(),
-            module: module.map(str::to_owned),
-            text: text.to_owned(),
-        };
         self.writer
-            .call(move |connection| steps::progress(connection, &id, &note, clock.now()), drop_ref)
+            .call(move |connection| steps::progress(connection, &id, &step, clock.now()), drop_ref)
             .await
     }
 
@@ -239,9 +277,10 @@ impl Journal {
         finish: Finish,
     ) -> Result<Change, JournalError> {
         let (id, clock) = (id.clone(), Arc::clone(&self.clock));
+        let settings = Arc::clone(&self.settings);
         self.writer
             .call(
-                move |connection| steps::finish(connection, &id, &finish, clock.now()),
+                move |connection| steps::finish(connection, &settings, &id, &finish, clock.now()),
                 |change| {
                     if let Change::Made(record) = change {
                         audit::finished(record);
@@ -249,6 +288,91 @@ impl Journal {
                 },
             )
             .await
+    }
+
+    /// Ends `id` if it was not begun; `text` says who wanted that.
+    pub(crate) async fn cancel(
+        &self,
+        id: &CommandId,
+        text: String,
+    ) -> Result<Cancelling, JournalError> {
+        let (id, clock) = (id.clone(), Arc::clone(&self.clock));
+        let settings = Arc::clone(&self.settings);
+        self.writer
+            .call(
+                move |connection| steps::cancel(connection, &settings, &id, &text, clock.now()),
+                |cancelling| {
+                    if let Cancelling::Cancelled(record) = cancelling {
+                        audit::finished(record);
+                    }
+                },
+            )
+            .await
+    }
+
+    /// Removes some of what is not to be kept any more. Whether there may be more of it.
+    pub(crate) async fn retire(&self) -> Result<bool, JournalError> {
+        let (clock, settings) = (Arc::clone(&self.clock), Arc::clone(&self.settings));
+        let retire = move |connection: &rusqlite::Connection| {
+            retention::retire(connection, &settings, clock.now())
+        };
+        self.writer.call(retire, drop_ref).await
+    }
+
+    /// The oldest result that `reporter` has not acknowledged.
+    pub(crate) async fn unreported(&self, reporter: &str) -> Result<Option<Report>, JournalError> {
+        let reporter = reporter.to_owned();
+        self.writer.call(move |connection| outbox::oldest(connection, &reporter), drop_ref).await
+    }
+
+    /// How many results wait for `reporter`.
+    pub(crate) async fn count_unreported(&self, reporter: &str) -> Result<u64, JournalError> {
+        let reporter = reporter.to_owned();
+        self.writer.call(move |connection| outbox::waiting(connection, &reporter), drop_ref).await
+    }
+
+    /// Takes a result out of the outbox of `reporter`. Whether it was there.
+    pub(crate) async fn reported(&self, reporter: &str, change: u64) -> Result<bool, JournalError> {
+        let reporter = reporter.to_owned();
+        let remove =
+            move |connection: &rusqlite::Connection| outbox::remove(connection, &reporter, change);
+        self.writer.call(remove, drop_ref).await
+    }
+
+    /// Counts an attempt to report that failed.
+    pub(crate) async fn not_reported(
+        &self,
+        reporter: &str,
+        change: u64,
+    ) -> Result<(), JournalError> {
+        let reporter = reporter.to_owned();
+        let count = move |connection: &rusqlite::Connection| {
+            outbox::count_attempt(connection, &reporter, change)
+        };
+        self.writer.call(count, drop_ref).await
+    }
+
+    /// Checks the whole file if that was not done at the start, and says what is damaged; the file is set aside at the next
+    /// start then. Takes about a millisecond for each MiB, on a thread of its own.
+    pub(crate) async fn verify(&self) -> Result<Option<String>, JournalError> {
+        if self.checked {
+            return Ok(None);
+        }
+        let path = self.path.clone();
+        let storage = |reason: String| JournalError::Storage { reason };
+        let verifying = move || {
+            let damage = match file::verify(&path).map_err(JournalError::from) {
+                Ok(damage) => damage,
+                Err(JournalError::Corrupt { reason }) => Some(reason),
+                Err(error) => return Err(error),
+            };
+            if damage.is_some() {
+                file::suspect(&path).map_err(|error| storage(error.to_string()))?;
+            }
+            Ok(damage)
+        };
+        let verified = tokio::task::spawn_blocking(verifying).await;
+        verified.unwrap_or_else(|error| Err(storage(error.to_string())))
     }
 }
 
@@ -258,11 +382,5 @@ fn drop_ref<T>(_done: &T) {}
 impl std::fmt::Debug for Journal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Journal").field("interrupted", &self.interrupted).finish_non_exhaustive()
-    }
-}
-
-impl From<rusqlite::Error> for JournalError {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Storage { reason: error.to_string() }
     }
 }

@@ -24,16 +24,26 @@
 //! The crate knows nothing of processes, modules or sockets, and none of the agent's other crates.
 
 mod audit;
+mod backoff;
 mod clock;
 mod command;
 mod error_code;
 mod executor;
+mod executors;
 mod id;
 mod journal;
 mod manager;
+mod panics;
+mod progress;
 mod record;
+mod report;
+mod reporting;
+mod restart_limit;
 mod runner;
+mod scope;
+mod settings;
 pub mod status;
+mod stopping;
 pub mod wire;
 
 pub use audit::audit_refused;
@@ -41,12 +51,14 @@ pub use clock::{SystemWallClock, WallClock};
 pub use command::{CommandType, Origin, Peer, Target};
 pub use error_code::{ErrorCode, UnknownErrorCode};
 pub use executor::{Execution, Executor, FinalStatus, Finish, Judgement};
+pub use executors::Executors;
 pub use id::{CommandId, InvalidCommandId};
-pub use journal::{
-    Acceptance, Change, Journal, JournalError, KEPT_FINISHED, MAX_ATTEMPTS, OpenError, Opened,
-    SetAside,
-};
+pub use journal::{Acceptance, Cancelling, Change, JournalError, OpenError, SetAside};
 pub use manager::{AcceptError, CommandManager};
-pub use record::{CommandRecord, HistoryEntry};
+pub use progress::{Count, ProgressSink, Step};
+pub use record::{Changes, CommandRecord, HistoryEntry, StatusChange};
+pub use report::{Report, ReportError, Reporter};
+pub use scope::Scope;
+pub use settings::{Settings, TimeToLive};
 pub use status::{IllegalMove, Status, StatusEvent};
 pub use wire::{Envelope, WireError, WireForm, parse_command, parse_document, parse_envelope};

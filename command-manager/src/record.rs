@@ -2,15 +2,17 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use crate::{CommandId, CommandType, Origin, Peer, Status, Target};
+use crate::{CommandId, CommandType, Count, Origin, Peer, Status, Step, Target, WireForm, wire};
 
 /// A command and its life so far. Its JSON is what the control API and the command line show.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CommandRecord {
     /// See [`CommandId`].
     pub id: CommandId,
+    /// The wire form in which it came, and in which it is answered.
+    pub form: WireForm,
     /// What was asked; `type` in JSON.
     #[serde(rename = "type")]
     pub kind: CommandType,
@@ -30,6 +32,10 @@ pub struct CommandRecord {
     pub origin: Origin,
     /// When it became durable.
     pub accepted_at: Timestamp,
+    /// When it expires: from then on it is not begun any more.
+    pub expires_at: Option<Timestamp>,
+    /// Whether the asker said when it expires; otherwise that follows from its type.
+    pub expiry_given: bool,
     /// When it ended, if it has.
     pub finished_at: Option<Timestamp>,
     /// How many attempts were begun.
@@ -56,8 +62,44 @@ pub struct HistoryEntry {
     pub stage: String,
     /// The module it is about, if it is about one.
     pub module: Option<String>,
+    /// How many of how many are through this stage, where there is something to count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<Count>,
     /// What a person is told.
     pub text: String,
+}
+
+impl HistoryEntry {
+    pub(crate) fn new(seq: u64, at: Timestamp, status: Status, step: Step) -> Self {
+        let Step { stage, module, count, text } = step;
+        Self { seq, at, status, stage, module, count, text }
+    }
+}
+
+/// One change of any command, as subscribers get it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusChange {
+    /// Its number among the changes of all commands. It grows, and is never given twice, also across processes.
+    pub change: u64,
+    /// The command.
+    pub id: CommandId,
+    /// What was asked; `type` in JSON.
+    #[serde(rename = "type")]
+    pub kind: CommandType,
+    /// How it ended, once it has: the number of an [`ErrorCode`](crate::ErrorCode).
+    pub error: i32,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: HistoryEntry,
+}
+
+/// Changes after a given one, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    /// The changes.
+    pub changes: Vec<StatusChange>,
+    /// Whether some that were asked for are gone, because their commands are not kept any more.
+    pub gap: bool,
 }
 
 impl CommandRecord {
@@ -67,28 +109,38 @@ impl CommandRecord {
         self.history.last().map_or(0, |entry| entry.seq)
     }
 
-    /// The answer in wire form: the envelope as received, with `id`, `parameters.status`, `parameters.error` and
-    /// `result` filled in (`result` is null when there is none).
+    /// Whether its time has passed at `now` before its turn came. A stop does not wait for a turn: what was accepted before
+    /// it expired takes effect.
     #[must_use]
-    pub fn to_envelope(&self) -> Value {
-        let mut fields = object(self.received.clone());
-        let mut parameters = object(fields.remove("parameters").unwrap_or_default());
-        parameters.insert("status".into(), json!(self.status));
-        parameters.insert("error".into(), json!(self.error));
-        fields.insert("parameters".into(), Value::Object(parameters));
-        fields.insert("id".into(), json!(self.id));
-        fields.insert("result".into(), self.result.clone().unwrap_or_default());
-        Value::Object(fields)
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.kind != CommandType::Stop && self.expires_at.is_some_and(|at| at <= now)
     }
-}
 
-/// The fields of `value`; an envelope that left out its parameters is answered with some all the same.
-fn object(value: Value) -> Map<String, Value> {
-    if let Value::Object(fields) = value { fields } else { Map::new() }
+    /// How it ended in words, or the newest step while it has not.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.history.last().map_or("", |entry| entry.text.as_str())
+    }
+
+    /// The answer in the wire form in which the command came: what was received with `id`, status, error and result filled
+    /// in; see [`wire::answer`].
+    #[must_use]
+    pub fn to_answer(&self) -> Value {
+        let answer = wire::Answer {
+            id: &self.id,
+            status: self.status,
+            error: self.error,
+            result: self.result.as_ref(),
+            text: self.text(),
+        };
+        wire::answer(self.form, self.received.clone(), &answer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn record() -> CommandRecord {
@@ -101,6 +153,9 @@ mod tests {
             status: Status::InProgress,
             error: 0,
             reason: Some("new rules".into()),
+            form: WireForm::Envelope,
+            expires_at: None,
+            expiry_given: false,
             requester: Some(Peer { uid: 0, gid: 0, pid: Some(7), executable: None }),
             origin: Origin {
                 module_name: "client".into(),
@@ -116,6 +171,7 @@ mod tests {
                 status: Status::Pending,
                 stage: "accepted".into(),
                 module: None,
+                count: None,
                 text: String::new(),
             }],
             result: None,
@@ -129,11 +185,12 @@ mod tests {
         assert_eq!(
             shown,
             json!({
-                "id": "c-1", "type": "restart-module", "target": ["fim"], "force": true,
+                "id": "c-1", "form": "envelope", "type": "restart-module", "target": ["fim"], "force": true,
                 "status": "in_progress", "error": 0, "reason": "new rules",
                 "requester": {"uid": 0, "gid": 0, "pid": 7, "executable": null},
                 "origin": {"moduleName": "client", "serverName": ""},
-                "accepted_at": "2026-03-01T10:00:00Z", "finished_at": null, "attempts": 1,
+                "accepted_at": "2026-03-01T10:00:00Z", "expires_at": null, "expiry_given": false, "finished_at": null,
+                "attempts": 1,
                 "history": [{"seq": 1, "at": "2026-03-01T10:00:00Z", "status": "pending",
                              "stage": "accepted", "module": null, "text": ""}],
                 "result": null,
@@ -152,7 +209,7 @@ mod tests {
         finished.received = json!({"command": {"type": "restart-module"}, "trace": 7,
             "parameters": {"data": ["fim"], "error": 0, "status": "pending", "x": true}});
         assert_eq!(
-            finished.to_envelope(),
+            finished.to_answer(),
             json!({"id": "c-1", "command": {"type": "restart-module"}, "trace": 7,
                 "parameters": {"data": ["fim"], "error": 6, "status": "failure", "x": true},
                 "result": {"failed": ["sca"]}})
@@ -162,7 +219,7 @@ mod tests {
     #[test]
     fn an_envelope_without_parameters_is_answered_with_some() {
         assert_eq!(
-            record().to_envelope()["parameters"],
+            record().to_answer()["parameters"],
             json!({"status": "in_progress", "error": 0})
         );
     }

@@ -1,63 +1,92 @@
-//! Takes commands from the journal, one at a time, and has the executor carry them out.
+//! Takes commands from the journal as their turn comes, and has the executors carry them out.
 
-use std::any::Any;
-use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{error, warn};
 
 use crate::journal::{Change, Claim, Journal, JournalError};
+use crate::stopping::Stopping;
 use crate::{
-    CommandId, CommandManager, CommandRecord, ErrorCode, Execution, Executor, Finish, Judgement,
+    CommandId, CommandManager, CommandRecord, ErrorCode, Execution, Executors, Finish,
+    ProgressSink, panics,
 };
 
 /// How long to wait before a journal that refused is asked again: a full disk takes an operator, not milliseconds.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often commands that wait behind another one are looked at for having expired.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// After how many commits it is looked whether something need not be kept any more.
+const RETIRE_AFTER: u64 = 64;
+
 /// The state of one run.
-pub(crate) struct Runner<'a> {
-    manager: &'a CommandManager,
-    journal: &'a Journal,
-    executor: Arc<dyn Executor>,
-    stop: watch::Receiver<bool>,
+pub(crate) struct Runner {
+    manager: Arc<CommandManager>,
+    executors: Executors,
+    stop: Stopping,
+    under_way: JoinSet<(CommandId, Execution)>,
+    /// What is finished by somebody else, with the time by which that has to be.
+    deferred: Vec<(CommandId, Instant)>,
+    /// When to look for commands that have expired; `None` while nothing is known to wait.
+    sweep_at: Option<Instant>,
 }
 
 /// The run is over: it was asked to stop, or there is no journal any more.
 struct Over;
 
-impl<'a> Runner<'a> {
-    pub(crate) fn new(
-        manager: &'a CommandManager,
-        journal: &'a Journal,
-        executor: Arc<dyn Executor>,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
-        Self { manager, journal, executor, stop }
+impl Runner {
+    pub(crate) fn new(manager: Arc<CommandManager>, executors: Executors, stop: Stopping) -> Self {
+        let under_way = JoinSet::new();
+        Self { manager, executors, stop, under_way, deferred: Vec::new(), sweep_at: None }
     }
 
     pub(crate) async fn run(mut self) {
-        let mut changes = self.journal.changes();
-        while let Err(error) = self.manager.recover(self.executor.as_ref()).await {
-            if let Err(Over) = self.pause_after(&error).await {
+        let manager = Arc::clone(&self.manager);
+        let journal = manager.journal();
+        while let Err(error) = manager.recover(&self.executors).await {
+            if let Err(Over) = self.pause_before_stop(&error).await {
                 return;
             }
         }
+        for id in manager.take_deferred() {
+            self.defer(id);
+        }
+        let retiring = keep_house(Arc::clone(&manager));
+        tokio::select! {
+            () = self.turn(journal) => {}
+            () = retiring => {}
+        }
+    }
+
+    /// Turns until a stop was asked for and nothing is under way.
+    async fn turn(&mut self, journal: &Journal) {
+        let mut changes = journal.changes();
         loop {
-            if self.stopped() {
+            let stopping = self.stop.is_asked();
+            if stopping && self.under_way.is_empty() {
                 return;
             }
             // Marked as seen before claiming, so that a change in between wakes the loop again.
             changes.borrow_and_update();
-            let went_on = match self.journal.claim().await {
-                Ok(Claim { started: Some(command), .. }) => self.carry_out(command).await,
-                Ok(Claim { started: None, .. }) => self.until_changed(&mut changes).await,
-                Err(error) => self.pause_after(&error).await,
+            let went_on = if stopping {
+                self.until_something(journal, &mut changes, stopping).await
+            } else {
+                match journal.claim().await {
+                    Ok(Claim { started: Some(command), .. }) => {
+                        self.begin(command);
+                        Ok(())
+                    }
+                    Ok(Claim { started: None, .. }) => {
+                        self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
+                        self.until_something(journal, &mut changes, stopping).await
+                    }
+                    Err(error) => self.pause_after(&error).await,
+                }
             };
             if let Err(Over) = went_on {
                 return;
@@ -65,36 +94,109 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// Executes a command whose attempt is on disk, and records its end.
-    async fn carry_out(&mut self, command: CommandRecord) -> Result<(), Over> {
-        let id = command.id.clone();
-        let executor = Arc::clone(&self.executor);
-        // A task of its own, so that a panic ends only this command.
-        let mut task = AbortOnDrop(tokio::spawn(async move { executor.execute(&command).await }));
-        let finish = match (&mut task.0).await {
-            Ok(Execution::Finished(finish)) => finish,
-            Ok(Execution::Deferred) => return Ok(()),
-            Err(join) => broken_off(join),
-        };
-        loop {
-            match self.journal.finish(&id, finish.clone()).await {
-                Ok(Change::Made(_) | Change::AlreadyFinished(_)) => return Ok(()),
-                Ok(Change::Unknown) => {
-                    error!(%id, "a command vanished from the journal while it was executed");
-                    return Ok(());
+    /// Waits for whatever comes first, and sees to it.
+    async fn until_something(
+        &mut self,
+        journal: &Journal,
+        changes: &mut watch::Receiver<u64>,
+        stopping: bool,
+    ) -> Result<(), Over> {
+        let late = self.deferred.iter().map(|(_, at)| *at).min();
+        let sweep = self.sweep_at.filter(|_| !stopping);
+        tokio::select! {
+            Some(ended) = self.under_way.join_next() => self.ended(journal, ended).await,
+            changed = changes.changed(), if !stopping => changed.map_err(|_| Over),
+            () = self.stop.asked(), if !stopping => Ok(()),
+            () = at(late), if !stopping => self.time_out_deferred(journal).await,
+            () = at(sweep) => match journal.sweep().await {
+                Ok(waiting) => {
+                    self.sweep_at = waiting.then(|| Instant::now() + SWEEP);
+                    Ok(())
                 }
-                Err(error) => self.pause_after(&error).await?,
+                Err(error) => self.pause_after(&error).await,
+            },
+        }
+    }
+
+    /// Has a command executed whose attempt is on disk.
+    fn begin(&mut self, command: CommandRecord) {
+        let (id, limit) = (command.id.clone(), self.manager.settings().timeout);
+        let progress = ProgressSink::new(Arc::clone(&self.manager), id.clone());
+        let executor = self.executors.get(command.kind).cloned();
+        self.under_way.spawn(async move {
+            let Some(executor) = executor else {
+                return (id, Execution::Finished(nobody_for(&command)));
+            };
+            let executing = panics::catch(executor.execute(&command, &progress));
+            let execution = match timeout(limit, executing).await {
+                Ok(Ok(execution)) => execution,
+                Ok(Err(panic)) => {
+                    let text = format!("the executor panicked: {}", panics::text(&*panic));
+                    Execution::Finished(Finish::failure(ErrorCode::Failed, text))
+                }
+                Err(_) => Execution::Finished(too_late(limit)),
+            };
+            (id, execution)
+        });
+    }
+
+    async fn ended(
+        &mut self,
+        journal: &Journal,
+        ended: Result<(CommandId, Execution), JoinError>,
+    ) -> Result<(), Over> {
+        match ended {
+            Ok((id, Execution::Finished(finish))) => self.finish(journal, &id, finish).await,
+            Ok((id, Execution::Deferred)) => {
+                self.defer(id);
+                Ok(())
+            }
+            Err(error) => {
+                // Panics are caught within, so only an executor that is torn down with its runtime gets here.
+                error!(%error, "an executor was broken off; its command is judged at the next start");
+                Ok(())
             }
         }
     }
 
-    async fn until_changed(&mut self, changes: &mut watch::Receiver<u64>) -> Result<(), Over> {
-        tokio::select! {
-            () = stop_asked(&mut self.stop) => Err(Over),
-            changed = changes.changed() => changed.map_err(|_| Over),
+    fn defer(&mut self, id: CommandId) {
+        let limit = self.manager.settings().timeout;
+        self.deferred.push((id, Instant::now() + limit));
+    }
+
+    /// Ends the deferred commands that nobody has finished in their time.
+    async fn time_out_deferred(&mut self, journal: &Journal) -> Result<(), Over> {
+        let now = Instant::now();
+        let limit = self.manager.settings().timeout;
+        let (late, others) = self.deferred.drain(..).partition(|(_, at)| *at <= now);
+        self.deferred = others;
+        let late: Vec<(CommandId, Instant)> = late;
+        for (id, _) in late {
+            self.finish(journal, &id, too_late(limit)).await?;
+        }
+        Ok(())
+    }
+
+    /// Records an end; again and again while the journal refuses.
+    async fn finish(
+        &mut self,
+        journal: &Journal,
+        id: &CommandId,
+        finish: Finish,
+    ) -> Result<(), Over> {
+        loop {
+            match journal.finish(id, finish.clone()).await {
+                Ok(Change::Made(_) | Change::AlreadyFinished(_)) => return Ok(()),
+                Ok(Change::Unknown) => {
+                    error!(%id, "a command vanished from the journal while it was under way");
+                    return Ok(());
+                }
+                Err(error) => self.pause_before_stop(&error).await?,
+            }
         }
     }
 
+    /// Rests for a while, or until a stop is asked for.
     async fn pause_after(&mut self, error: &JournalError) -> Result<(), Over> {
         if *error == JournalError::Closed {
             error!("no more commands are executed: {error}");
@@ -102,69 +204,49 @@ impl<'a> Runner<'a> {
         }
         warn!("commands wait until the journal works again: {error}");
         tokio::select! {
-            () = stop_asked(&mut self.stop) => Err(Over),
+            () = self.stop.asked() => Ok(()),
             () = sleep(RETRY) => Ok(()),
         }
     }
 
-    fn stopped(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err()
+    /// The same before something that is given up when a stop comes.
+    async fn pause_before_stop(&mut self, error: &JournalError) -> Result<(), Over> {
+        self.pause_after(error).await?;
+        if self.stop.is_asked() { Err(Over) } else { Ok(()) }
     }
 }
 
-/// Returns once a stop was asked for, or nobody is left who could ask.
-async fn stop_asked(stop: &mut watch::Receiver<bool>) {
-    // An error means that the sender is gone, which counts as a stop.
-    drop(stop.wait_for(|stop| *stop).await);
-}
-
-/// Asks `executor` what became of `id`, which an earlier process had begun, and records the judgement.
-pub(crate) async fn judge(
-    journal: &Journal,
-    id: &CommandId,
-    executor: &dyn Executor,
-) -> Result<(), JournalError> {
-    let Some(command) = journal.show(id).await? else { return Ok(()) };
-    if command.status.is_finished() {
-        return Ok(());
-    }
-    let judgement = catch_panic(executor.judge(&command)).await.unwrap_or_else(|panic| {
-        let text = format!("it was broken off, and judging it panicked: {}", panic_text(&*panic));
-        Judgement::Finished(Finish::failure(ErrorCode::Interrupted, text))
-    });
-    match judgement {
-        Judgement::Finished(finish) => journal.finish(id, finish).await.map(drop),
-        Judgement::Again => journal.requeue(id).await.map(drop),
-        Judgement::Deferred => Ok(()),
+/// Retires old commands a few at a time, at the start and while new ones come. Ends with the journal only.
+async fn keep_house(manager: Arc<CommandManager>) {
+    let journal = manager.journal();
+    let mut changes = journal.changes();
+    loop {
+        match journal.retire().await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(JournalError::Closed) => return,
+            Err(error) => warn!("old commands are kept longer than configured: {error}"),
+        }
+        let next = *changes.borrow() + RETIRE_AFTER;
+        if changes.wait_for(|number| *number >= next).await.is_err() {
+            return;
+        }
     }
 }
 
-async fn catch_panic<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(polled) => polled.map(Ok),
-        Err(panic) => std::task::Poll::Ready(Err(panic)),
-    })
-    .await
-}
-
-fn broken_off(join: tokio::task::JoinError) -> Finish {
-    let text = match join.try_into_panic() {
-        Ok(panic) => format!("the executor panicked: {}", panic_text(&*panic)),
-        Err(cancelled) => format!("the executor was broken off: {cancelled}"),
-    };
-    Finish::failure(ErrorCode::Failed, text)
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
-}
-
-struct AbortOnDrop<T>(JoinHandle<T>);
-
-impl<T> Drop for AbortOnDrop<T> {
-    fn drop(&mut self) {
-        self.0.abort();
+/// At this time; never without one.
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when).await,
+        None => std::future::pending().await,
     }
+}
+
+fn too_late(limit: Duration) -> Finish {
+    Finish::timeout(format!("not finished within {limit:?}; what was begun may still take effect"))
+}
+
+pub(crate) fn nobody_for(command: &CommandRecord) -> Finish {
+    let text = format!("this program carries out no {} commands", command.kind);
+    Finish::failure(ErrorCode::Refused, text)
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tracing::warn;
 
 use super::schema::{self, Found};
-use super::{JournalError, KEPT_FINISHED, OpenError, SetAside, rows};
+use super::{JournalError, OpenError, SetAside, Settings, outbox, rows};
 use crate::CommandId;
 
 /// How long another process (an operator's `sqlite3`) may hold the file before a request fails.
@@ -20,31 +21,61 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What only its owner may do: read and write.
 const MODE: u32 = 0o600;
 
+/// How many prepared statements are kept: more than there are.
+const STATEMENTS: usize = 64;
+
+/// Up to this size, in bytes, a journal is checked as a whole when it is opened, which takes about a millisecond for each
+/// MiB. A larger one is checked after the start ([`verify`]), so that the start does not wait for it.
+const CHECKED_AT_ONCE: u64 = 1024 * 1024;
+
+/// Beside a journal in which damage was seen: it is checked as a whole at the next start.
+const SUSPECT: &str = ".suspect";
+
 /// A journal that is ready for use.
 pub(super) struct OpenFile {
     pub(super) connection: Connection,
     pub(super) interrupted: Vec<CommandId>,
     pub(super) set_aside: Option<SetAside>,
+    /// Whether the whole file was checked.
+    pub(super) checked: bool,
 }
 
 /// Opens the file at `path`; `now` names a damaged one that has to make room.
-pub(super) fn open(path: &Path, now: Timestamp) -> Result<OpenFile, OpenError> {
-    match attempt(path) {
-        Ok((connection, interrupted)) => Ok(OpenFile { connection, interrupted, set_aside: None }),
+pub(super) fn open(
+    path: &Path,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<OpenFile, OpenError> {
+    match attempt(path, settings) {
+        Ok(opened) => Ok(opened),
         Err(Trouble::Refused(refused)) => Err(refused),
         Err(Trouble::Damaged(reason)) => {
             let kept_as =
                 move_aside(path, now).map_err(|error| storage(path, "set aside", &error))?;
-            let (connection, interrupted) = attempt(path).map_err(|trouble| match trouble {
+            let opened = attempt(path, settings).map_err(|trouble| match trouble {
                 Trouble::Refused(refused) => refused,
                 Trouble::Damaged(reason) => OpenError::Storage {
                     path: path.to_owned(),
                     reason: format!("a fresh file is damaged too: {reason}"),
                 },
             })?;
-            Ok(OpenFile { connection, interrupted, set_aside: Some(SetAside { kept_as, reason }) })
+            Ok(OpenFile { set_aside: Some(SetAside { kept_as, reason }), ..opened })
         }
     }
+}
+
+/// Has the journal at `path` checked as a whole when it is opened next.
+pub(super) fn suspect(path: &Path) -> io::Result<()> {
+    File::create(with_suffix(path, SUSPECT))?.sync_all()?;
+    sync_folder(path)
+}
+
+/// Checks the whole file beside its use, and says what is damaged. Takes about a millisecond for each MiB.
+pub(super) fn verify(path: &Path) -> rusqlite::Result<Option<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    check(&connection)
 }
 
 enum Trouble {
@@ -52,7 +83,7 @@ enum Trouble {
     Refused(OpenError),
 }
 
-fn attempt(path: &Path) -> Result<(Connection, Vec<CommandId>), Trouble> {
+fn attempt(path: &Path, settings: &Settings) -> Result<OpenFile, Trouble> {
     let trouble = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Trouble::Damaged(error.to_string())
@@ -76,32 +107,57 @@ fn attempt(path: &Path) -> Result<(Connection, Vec<CommandId>), Trouble> {
             return Err(Trouble::Refused(OpenError::Foreign { path: path.to_owned() }));
         }
     };
-    if let Some(damage) = prepare(&connection, version).map_err(trouble)? {
+    let suspected = with_suffix(path, SUSPECT).exists();
+    let checked = suspected || size(path) <= CHECKED_AT_ONCE;
+    if checked && let Some(damage) = check(&connection).map_err(trouble)? {
         return Err(Trouble::Damaged(damage));
     }
+    prepare(&connection, version, settings).map_err(trouble)?;
     let interrupted = rows::interrupted(&connection).map_err(|error| match error {
-        JournalError::Damaged { .. } => Trouble::Damaged(error.to_string()),
+        JournalError::Damaged { .. } | JournalError::Corrupt { .. } => {
+            Trouble::Damaged(error.to_string())
+        }
         JournalError::Storage { .. } | JournalError::Closed => {
             Trouble::Refused(storage(path, "read", &error))
         }
     })?;
     connection.set_db_config(keep_log, false).map_err(trouble)?;
-    Ok((connection, interrupted))
+    if suspected {
+        clear_suspicion(path).map_err(|error| Trouble::Refused(storage(path, "check", &error)))?;
+    }
+    Ok(OpenFile { connection, interrupted, set_aside: None, checked })
 }
 
-/// Checks the whole file, says what is damaged, or brings it up to date.
-fn prepare(connection: &Connection, version: i64) -> rusqlite::Result<Option<String>> {
-    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        return Ok(Some(check));
-    }
+/// The bytes of the file and its log; unknown ones count as none.
+fn size(path: &Path) -> u64 {
+    let of = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+    of(path) + of(&with_suffix(path, "-wal"))
+}
+
+/// What is damaged in the file, if something is.
+fn check(connection: &Connection) -> rusqlite::Result<Option<String>> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    Ok((found != "ok").then_some(found))
+}
+
+fn clear_suspicion(path: &Path) -> io::Result<()> {
+    fs::remove_file(with_suffix(path, SUSPECT))?;
+    sync_folder(path)
+}
+
+/// Brings the file up to date, and makes each commit wait for the disk.
+fn prepare(connection: &Connection, version: i64, settings: &Settings) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL waits for the disk at each commit; NORMAL would lose the last commits with the power.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     schema::migrate(connection, version)?;
-    schema::prune(connection, KEPT_FINISHED)?;
-    Ok(None)
+    let dropped = outbox::forget_others(connection, &settings.reporters)?;
+    if dropped > 0 {
+        warn!(dropped, "results for reporters that are not configured any more were dropped");
+    }
+    Ok(())
 }
 
 /// Makes the file if there is none, and takes it from everybody but its owner. SQLite gives the files beside it the
@@ -167,7 +223,9 @@ mod tests {
     #[test]
     fn each_commit_waits_for_the_disk() {
         let folder = tempfile::tempdir().unwrap();
-        let opened = open(&folder.path().join("commands.db"), Timestamp::UNIX_EPOCH).unwrap();
+        let opened =
+            open(&folder.path().join("commands.db"), &Settings::default(), Timestamp::UNIX_EPOCH)
+                .unwrap();
         let number = |pragma: &str| -> i64 {
             opened.connection.pragma_query_value(None, pragma, |row| row.get(0)).unwrap()
         };
@@ -179,36 +237,17 @@ mod tests {
     }
 
     #[test]
-    fn opening_removes_the_oldest_finished_commands_beyond_those_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("commands.db");
-        let first = open(&path, Timestamp::UNIX_EPOCH).unwrap().connection;
-        let insert = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?1)
-             INSERT INTO commands SELECT x, 'c' || x, 'stop', '\"all\"', 0, NULL, NULL, '', '', '{}', 't',
-                'success', 0, 1, 0, NULL, 't' FROM n";
-        first.execute(insert, [KEPT_FINISHED + 2]).unwrap();
-        drop(first);
-        let second = open(&path, Timestamp::UNIX_EPOCH).unwrap().connection;
-        let (count, oldest): (u32, i64) = second
-            .query_row("SELECT count(*), min(seq) FROM commands", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .unwrap();
-        assert_eq!((count, oldest), (KEPT_FINISHED, 3));
-    }
-
-    #[test]
     fn a_refused_file_keeps_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("commands.db");
         // The first connection stays open meanwhile, so that the newer version is in the log only.
-        let first = open(&path, Timestamp::UNIX_EPOCH).unwrap().connection;
+        let first = open(&path, &Settings::default(), Timestamp::UNIX_EPOCH).unwrap().connection;
         first.execute_batch("UPDATE version SET version = 9").unwrap();
         let copy = folder.path().join("copy.db");
         fs::copy(&path, &copy).unwrap();
         fs::copy(with_suffix(&path, "-wal"), with_suffix(&copy, "-wal")).unwrap();
         let (file, log) = (fs::read(&copy).unwrap(), fs::read(with_suffix(&copy, "-wal")).unwrap());
-        let refused = open(&copy, Timestamp::UNIX_EPOCH).err();
+        let refused = open(&copy, &Settings::default(), Timestamp::UNIX_EPOCH).err();
         assert!(matches!(refused, Some(OpenError::Newer { found: 9, .. })), "{refused:?}");
         assert_eq!(fs::read(&copy).unwrap(), file);
         assert_eq!(fs::read(with_suffix(&copy, "-wal")).unwrap(), log);

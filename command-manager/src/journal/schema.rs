@@ -4,9 +4,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 /// The step at index N leads from version N to N + 1. A step that has been released is never changed.
 ///
-/// A command waits for its turn while `queued` is 1; one that is `in_progress` and not queued is under way, and nothing
-/// is begun beside it. `target`, `requester`, `received` and `result` hold JSON, times are RFC 3339.
-const STEPS: [&str; 1] = ["
+/// A command waits for its turn while `queued` is 1; one that is not finished and not queued is under way. `target`,
+/// `requester`, `received`, `result` and `record` hold JSON, times are RFC 3339.
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE version (version INTEGER NOT NULL) STRICT;
     INSERT INTO version VALUES (0);
     CREATE TABLE commands (
@@ -39,7 +40,53 @@ const STEPS: [&str; 1] = ["
         text    TEXT NOT NULL,
         PRIMARY KEY (command, seq)
     ) STRICT, WITHOUT ROWID;
-"];
+    ",
+    // `changes` takes the place of `history`: its numbers run through all commands, and none is given twice, so that a
+    // subscriber can go on where it was. `gone_through` is the last of those that went with their commands.
+    // `remembered` holds what is left of a command that is not kept any more: its id, what it asked for, its answer.
+    "
+    ALTER TABLE commands ADD COLUMN form TEXT NOT NULL DEFAULT 'envelope';
+    ALTER TABLE commands ADD COLUMN origin_user TEXT NOT NULL DEFAULT '';
+    ALTER TABLE commands ADD COLUMN expires_at TEXT;
+    ALTER TABLE commands ADD COLUMN expires_given INTEGER NOT NULL DEFAULT 0;
+    DROP INDEX commands_open;
+    CREATE INDEX commands_queued ON commands (type, seq, expires_at) WHERE finished_at IS NULL AND queued = 1;
+    CREATE INDEX commands_under_way ON commands (seq) WHERE finished_at IS NULL AND queued = 0;
+    CREATE INDEX commands_restarts ON commands (seq) WHERE type = 'restart-agent' AND attempts > 0;
+    CREATE TABLE changes (
+        change  INTEGER PRIMARY KEY AUTOINCREMENT,
+        command INTEGER NOT NULL REFERENCES commands (seq) ON DELETE CASCADE,
+        seq     INTEGER NOT NULL,
+        at      TEXT NOT NULL,
+        status  TEXT NOT NULL,
+        stage   TEXT NOT NULL,
+        module  TEXT,
+        done    INTEGER,
+        total   INTEGER,
+        text    TEXT NOT NULL
+    ) STRICT;
+    INSERT INTO changes (command, seq, at, status, stage, module, text)
+        SELECT command, seq, at, status, stage, module, text FROM history ORDER BY at, command, seq;
+    CREATE UNIQUE INDEX changes_of ON changes (command, seq);
+    DROP TABLE history;
+    CREATE TABLE feed (gone_through INTEGER NOT NULL) STRICT;
+    INSERT INTO feed VALUES (0);
+    CREATE TABLE remembered (
+        id          TEXT PRIMARY KEY,
+        finished_at TEXT NOT NULL,
+        record      TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX remembered_by_age ON remembered (finished_at);
+    CREATE TABLE outbox (
+        reporter TEXT NOT NULL,
+        change   INTEGER NOT NULL,
+        command  INTEGER NOT NULL REFERENCES commands (seq) ON DELETE CASCADE,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (reporter, change)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_of ON outbox (command);
+    ",
+];
 
 /// The version that this code reads and writes.
 pub(super) const KNOWN: i64 = STEPS.len() as i64;
@@ -81,62 +128,5 @@ pub(super) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()
     Ok(())
 }
 
-/// Removes the finished commands beyond the newest `keep`, with their history.
-pub(super) fn prune(connection: &Connection, keep: u32) -> rusqlite::Result<usize> {
-    connection.execute(
-        "DELETE FROM commands WHERE finished_at IS NOT NULL AND seq <=
-            (SELECT seq FROM commands WHERE finished_at IS NOT NULL ORDER BY seq DESC LIMIT 1 OFFSET ?1)",
-        [keep],
-    )
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_file_becomes_a_journal_of_the_known_version_once() {
-        let connection = Connection::open_in_memory().unwrap();
-        assert_eq!(look(&connection), Ok(Found::Version(0)));
-        migrate(&connection, 0).unwrap();
-        assert_eq!(look(&connection), Ok(Found::Version(KNOWN)));
-        migrate(&connection, KNOWN).unwrap();
-        assert_eq!(look(&connection), Ok(Found::Version(KNOWN)));
-    }
-
-    #[test]
-    fn tables_of_others_are_recognised() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE events (x)").unwrap();
-        assert_eq!(look(&connection), Ok(Found::Foreign));
-    }
-
-    fn finished_and_open(connection: &Connection) -> Vec<(i64, i64)> {
-        let query = "SELECT seq, (SELECT count(*) FROM history WHERE command = c.seq) FROM commands c ORDER BY seq";
-        let mut statement = connection.prepare(query).unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        rows.map(Result::unwrap).collect()
-    }
-
-    #[test]
-    fn pruning_keeps_the_newest_finished_commands_and_every_open_one() {
-        let connection = Connection::open_in_memory().unwrap();
-        connection.pragma_update(None, "foreign_keys", true).unwrap();
-        migrate(&connection, 0).unwrap();
-        // Command 2 of 1 to 7 is still open.
-        connection
-            .execute_batch(
-                "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 7)
-                 INSERT INTO commands SELECT x, 'c' || x, 'stop', '\"all\"', 0, NULL, NULL, '', '', '{}', 't',
-                    'success', 0, 1, 0, NULL, iif(x = 2, NULL, 't') FROM n;
-                 INSERT INTO history SELECT seq, 1, 't', 'success', 'finished', NULL, '' FROM commands;",
-            )
-            .unwrap();
-        assert_eq!(prune(&connection, 6), Ok(0));
-        assert_eq!(prune(&connection, 3), Ok(3));
-        assert_eq!(finished_and_open(&connection), [(2, 1), (5, 1), (6, 1), (7, 1)]);
-        let left: i64 =
-            connection.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).unwrap();
-        assert_eq!(left, 4, "the history goes with its command");
-    }
-}
+mod tests;

@@ -24,12 +24,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(connection: Connection) -> io::Result<Self> {
+    ///
+    /// `damaged` is told once if the file turns out to be damaged.
+    pub(super) fn start(
+        connection: Connection,
+        damaged: impl FnOnce() + Send + 'static,
+    ) -> io::Result<Self> {
         let (requests, waiting) = mpsc::channel(WAITING);
         let (changed, changes) = watch::channel(0);
         let thread = thread::Builder::new()
             .name("command-journal".to_owned())
-            .spawn(move || serve(&connection, waiting, &changed))?;
+            .spawn(move || serve(&connection, waiting, &changed, damaged))?;
         Ok(Self { requests: Some(requests), changes, thread: Some(thread) })
     }
 
@@ -105,7 +110,9 @@ fn serve(
     connection: &Connection,
     mut waiting: mpsc::Receiver<Box<dyn Work>>,
     changed: &watch::Sender<u64>,
+    damaged: impl FnOnce(),
 ) {
+    let mut damaged = Some(damaged);
     while let Some(first) = waiting.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < SHARED
@@ -117,6 +124,13 @@ fn serve(
         let answers = commit(connection, &mut batch);
         if connection.total_changes() != before {
             changed.send_modify(|number| *number += 1);
+        }
+        let is_corrupt =
+            |answer: &Result<(), JournalError>| matches!(answer, Err(JournalError::Corrupt { .. }));
+        if answers.iter().any(is_corrupt)
+            && let Some(damaged) = damaged.take()
+        {
+            damaged();
         }
         for (work, answer) in batch.into_iter().zip(answers) {
             work.answer(answer);
@@ -157,7 +171,7 @@ mod tests {
     fn writer() -> Writer {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (x INTEGER UNIQUE)").unwrap();
-        Writer::start(connection).unwrap()
+        Writer::start(connection, || ()).unwrap()
     }
 
     fn insert(x: i64) -> impl FnMut(&Connection) -> Result<i64, JournalError> + Send + 'static {

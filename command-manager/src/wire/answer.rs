@@ -52,6 +52,8 @@ fn fill_document(fields: &mut Map<String, Value>, end: &Answer<'_>) {
         "error": end.error,
         "data": end.result,
     });
+    // What came may not be kept any more; whoever gets the answer knows the command by its id.
+    fields.entry("document_id").or_insert_with(|| json!(end.id));
     fields.insert("status".into(), json!(end.status));
     fields.insert("result".into(), result);
 }

@@ -43,7 +43,7 @@ async fn a_command_without_an_id_gets_one() {
     for _ in 0..2 {
         let accepted = scene.manager.accept(unnamed.clone(), None).await.unwrap();
         let Acceptance::New(record) = accepted else { panic!("each is a new command") };
-        assert_eq!(record.to_envelope()["id"], json!(record.id));
+        assert_eq!(record.to_answer()["id"], json!(record.id));
         ids.insert(record.id);
     }
     assert_eq!(ids.len(), 2);

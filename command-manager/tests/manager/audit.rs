@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Mutex, OnceLock};
 
 use command_manager::{Finish, Peer, audit_refused, parse_envelope};
+use jiff::Timestamp;
 use serde_json::json;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Metadata, Subscriber, span};
@@ -73,17 +74,17 @@ async fn accepted_refused_and_finished_commands_leave_one_record_each() {
     for _ in 0..2 {
         drop(scene.manager.finish(&id("audited"), Finish::timeout("too\nlate")).await.unwrap());
     }
-    // The clock ticks once for each of the three requests and the first finish.
+    // The clock ticks once for each of the three requests, the refusal and the first finish.
     let from = r#"from=module="client" server="" reason="line\nbreak""#;
     let expected = [
         format!(
-            r#"INFO message=command accepted id="audited" type="stop" who=uid=0 gid=5 pid=7 executable="/bin/x y" {from} outcome="pending" duration_ms=0 "#
+            r#"INFO message=command accepted at=2027-01-15T08:00:01Z id="audited" type="stop" who=uid=0 gid=5 pid=7 executable="/bin/x y" {from} outcome="pending" duration_ms=0 "#
         ),
         format!(
-            r#"INFO message=command refused id="audited" type="stop" who=- {from} outcome="the id audited belongs to another command: use a new id" duration_ms=0 "#
+            r#"INFO message=command refused at=2027-01-15T08:00:04Z id="audited" type="stop" who=- {from} outcome="the id audited belongs to another command: use a new id" duration_ms=0 "#
         ),
         format!(
-            r#"INFO message=command finished id="audited" type="stop" who=uid=0 gid=5 pid=7 executable="/bin/x y" {from} outcome=timeout (error 5): "too\nlate" duration_ms=3000 "#
+            r#"INFO message=command finished at=2027-01-15T08:00:05Z id="audited" type="stop" who=uid=0 gid=5 pid=7 executable="/bin/x y" {from} outcome=timeout (error 5): "too\nlate" duration_ms=4000 "#
         ),
     ];
     let sorted = |mut lines: Vec<String>| {
@@ -99,8 +100,8 @@ fn a_refusal_before_the_journal_is_recorded_by_who_refused() {
     let peer = Peer { uid: 1000, gid: 4242, pid: None, executable: None };
     let sent = json!({"command": {"type": "reload"}, "parameters": {"reason": "r"}});
     let envelope = parse_envelope(sent.to_string().as_bytes()).unwrap();
-    audit_refused(Some(&envelope), Some(&peer), "not allowed");
-    audit_refused(None, Some(&peer), "no command");
+    audit_refused(Some(&envelope), Some(&peer), "not allowed", Timestamp::UNIX_EPOCH);
+    audit_refused(None, Some(&peer), "no command", Timestamp::UNIX_EPOCH);
     let records = trail.about("gid=4242");
     assert_eq!(records.len(), 2);
     assert!(records[0].contains(r#"type="reload""#) && records[0].contains("not allowed"));

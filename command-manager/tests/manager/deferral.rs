@@ -1,8 +1,8 @@
 //! Deferral: while the process is being replaced, nothing else is begun.
 
-use command_manager::{Execution, Finish, Judgement, Status};
+use command_manager::{Execution, Finish, Judgement, Status, Step};
 
-use crate::scene::{Act, Scene, Scripted, id, succeed};
+use crate::scene::{Act, Scene, Scripted, all, id, succeed};
 
 fn defer_a() -> impl Fn(&command_manager::CommandRecord) -> Act + Send + Sync {
     |command| {
@@ -19,7 +19,7 @@ async fn after_a_deferral_nothing_is_begun_until_somebody_finishes_it() {
     let run = scene.run(&executor);
     executor.until_noted(1).await;
     scene.accept("c").await;
-    drop(scene.manager.progress(&id("a"), "stopping", None, "").await.unwrap());
+    drop(scene.manager.progress(&id("a"), Step::new("stopping", "")).await.unwrap());
     scene.give_it_a_chance().await;
     executor.note("finish a".into());
     drop(scene.manager.finish(&id("a"), Finish::success("restarted")).await.unwrap());
@@ -51,7 +51,7 @@ async fn a_judgement_that_is_deferred_holds_the_queue_up_too() {
     let scene = scene.reopen();
     scene.accept("b").await;
     let executor = Scripted::new(|_| succeed(), |_| Judgement::Deferred);
-    scene.manager.recover(executor.as_ref()).await.unwrap();
+    scene.manager.recover(&all(&executor)).await.unwrap();
     let run = scene.run(&executor);
     scene.give_it_a_chance().await;
     executor.note("finish a".into());

@@ -35,7 +35,7 @@ async fn on_a_full_disk_a_command_is_refused_and_those_accepted_stay() {
     let folder = tempfile::tempdir().unwrap();
     // The kernel refuses to let a file of the child grow, as a full disk would.
     let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; ulimit -f 400; exec \"$@\"", "sh"]);
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 800; exec \"$@\"", "sh"]);
     shell.arg(env::current_exe().unwrap());
     let name = "failing_disk::child_that_accepts_until_the_disk_is_full";
     let mut child = Killable::start_through(shell, name, folder.path());

@@ -5,13 +5,14 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use command_manager::{CommandManager, OpenError};
+use command_manager::{CommandManager, OpenError, Settings};
 use rusqlite::Connection;
 
 use crate::scene::{Scene, Ticking, open};
 
 fn refused(path: &Path) -> OpenError {
-    CommandManager::open(path, Arc::new(Ticking::default())).expect_err("it should be refused")
+    CommandManager::open(path, Arc::new(Ticking::default()), Settings::default())
+        .expect_err("it should be refused")
 }
 
 /// A closed journal with some commands in it.
@@ -91,10 +92,10 @@ async fn what_belongs_to_a_damaged_file_goes_with_it_and_nothing_is_overwritten(
 async fn a_journal_of_a_newer_agent_is_refused_and_left_alone() {
     let folder = written().await;
     let path = folder.path().join("commands.db");
-    Connection::open(&path).unwrap().execute_batch("UPDATE version SET version = 2").unwrap();
+    Connection::open(&path).unwrap().execute_batch("UPDATE version SET version = 9").unwrap();
     let before = fs::read(&path).unwrap();
     let error = refused(&path);
-    assert_eq!(error, OpenError::Newer { path: path.clone(), found: 2, known: 1 });
+    assert_eq!(error, OpenError::Newer { path: path.clone(), found: 9, known: 2 });
     assert!(error.to_string().contains("use the newer agent"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }

@@ -10,12 +10,19 @@
 
 mod accepting;
 mod audit;
+mod cancelling;
 mod crash;
 mod deferral;
+mod expiry;
 mod failing_disk;
+mod feed;
 mod file;
 mod finishing;
 mod queue;
 mod recovery;
+mod reporting;
+mod restart_limit;
+mod retention;
 mod scene;
+mod scopes;
 mod waiting;

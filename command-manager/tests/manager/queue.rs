@@ -5,7 +5,7 @@ use std::sync::Arc;
 use command_manager::{ErrorCode, Execution, Finish, Status};
 use rusqlite::{Connection, OpenFlags};
 
-use crate::scene::{Act, Scene, Scripted, id, succeed};
+use crate::scene::{Act, Scene, Scripted, all, id, succeed};
 
 #[tokio::test]
 async fn commands_are_executed_in_the_order_of_acceptance() {
@@ -130,7 +130,7 @@ async fn a_stop_waits_for_the_command_under_way() {
         asker.send_replace(true);
         succeed()
     });
-    Arc::clone(&scene.manager).run(Arc::clone(&executor) as _, stopped).await;
+    Arc::clone(&scene.manager).run(all(&executor), stopped).await;
     assert_eq!(executor.notes(), ["execute a #1"]);
     assert_eq!(scene.show("a").await.status, Status::Success);
     assert_eq!(scene.show("b").await.status, Status::Pending);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use command_manager::{ErrorCode, Execution, Finish, Judgement, Status};
 
-use crate::scene::{Act, Scene, Scripted, id, succeed};
+use crate::scene::{Act, Scene, Scripted, all, id, succeed};
 
 /// A new start with `a` in progress, after one attempt, and `b` waiting.
 async fn with_a_broken_off() -> Scene {
@@ -24,7 +24,7 @@ async fn a_judgement_can_be_the_end() {
     let scene = with_a_broken_off().await;
     let verdict = |_: &_| Judgement::Finished(Finish::success("restarted"));
     let executor = Scripted::new(|_| succeed(), verdict);
-    scene.manager.recover(executor.as_ref()).await.unwrap();
+    scene.manager.recover(&all(&executor)).await.unwrap();
     let judged = scene.show("a").await;
     assert_eq!((judged.status, judged.attempts), (Status::Success, 1));
     assert_eq!(judged.history.last().unwrap().text, "restarted");
@@ -38,7 +38,7 @@ async fn a_judgement_can_be_the_end() {
 async fn a_command_judged_to_be_done_again_keeps_its_place_in_the_queue() {
     let scene = with_a_broken_off().await;
     let executor = Scripted::new(|_| succeed(), |_| Judgement::Again);
-    scene.manager.recover(executor.as_ref()).await.unwrap();
+    scene.manager.recover(&all(&executor)).await.unwrap();
     assert_eq!(scene.show("a").await.status, Status::InProgress, "it never goes back to pending");
     let run = scene.run(&executor);
     scene.finished("b").await;
@@ -53,7 +53,7 @@ async fn what_was_judged_is_not_judged_again_and_a_run_judges_what_was_not() {
     let executor = Scripted::new(|_| succeed(), |_| Judgement::Again);
     let run = scene.run(&executor);
     scene.finished("b").await;
-    scene.manager.recover(executor.as_ref()).await.unwrap();
+    scene.manager.recover(&all(&executor)).await.unwrap();
     assert_eq!(executor.notes(), ["judge a", "execute a #2", "execute b #1"]);
     run.stop().await;
 }
@@ -63,7 +63,7 @@ async fn what_was_finished_before_the_judgement_needs_none() {
     let scene = with_a_broken_off().await;
     drop(scene.manager.finish(&id("a"), Finish::success("confirmed")).await.unwrap());
     let executor = Scripted::executing(|_| succeed());
-    scene.manager.recover(executor.as_ref()).await.unwrap();
+    scene.manager.recover(&all(&executor)).await.unwrap();
     assert_eq!(executor.notes(), Vec::<String>::new());
     assert_eq!(scene.show("a").await.status, Status::Success);
 }

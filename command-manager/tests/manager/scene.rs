@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use command_manager::{
-    Acceptance, CommandId, CommandManager, CommandRecord, Envelope, Execution, Executor, Finish,
-    Judgement, SetAside, WallClock, parse_envelope,
+    Acceptance, CommandId, CommandManager, CommandRecord, CommandType, Envelope, Execution,
+    Executor, Executors, Finish, Judgement, ProgressSink, SetAside, Settings, WallClock,
+    parse_envelope,
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -18,6 +19,13 @@ use tokio::task::JoinHandle;
 /// A clock that is one second later each time it is asked.
 #[derive(Debug, Default)]
 pub(crate) struct Ticking(AtomicI64);
+
+impl Ticking {
+    /// Lets time pass.
+    pub(crate) fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds, Ordering::Relaxed);
+    }
+}
 
 impl WallClock for Ticking {
     fn now(&self) -> Timestamp {
@@ -36,8 +44,15 @@ pub(crate) fn envelope(id: &str) -> Envelope {
     parse_envelope(sent.to_string().as_bytes()).unwrap()
 }
 
+/// A command of this type.
+pub(crate) fn order(id: &str, kind: CommandType) -> Envelope {
+    let sent = json!({"id": id, "command": {"type": kind}, "parameters": {"data": "all"}});
+    parse_envelope(sent.to_string().as_bytes()).unwrap()
+}
+
 pub(crate) fn open(path: &Path) -> (Arc<CommandManager>, Option<SetAside>) {
-    let (manager, set_aside) = CommandManager::open(path, Arc::new(Ticking::default())).unwrap();
+    let (manager, set_aside) =
+        CommandManager::open(path, Arc::new(Ticking::default()), Settings::default()).unwrap();
     (Arc::new(manager), set_aside)
 }
 
@@ -48,6 +63,22 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
+    /// A manager that treats commands as `settings` say, and its clock.
+    pub(crate) fn with(settings: Settings) -> (Self, Arc<Ticking>) {
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(Ticking::default()));
+        let path = folder.path().join("commands.db");
+        let (manager, _) = CommandManager::open(&path, Arc::clone(&clock) as _, settings).unwrap();
+        (Self { folder, manager: Arc::new(manager) }, clock)
+    }
+
+    /// The same folder in the next process, with these settings and this clock.
+    pub(crate) fn reopen_with(self, settings: Settings, clock: &Arc<Ticking>) -> Self {
+        let (path, Self { folder, manager }) = (self.path(), self);
+        Arc::into_inner(manager).expect("nobody else uses the manager any more");
+        let (manager, _) = CommandManager::open(&path, Arc::clone(clock) as _, settings).unwrap();
+        Self { folder, manager: Arc::new(manager) }
+    }
+
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let manager = open(&folder.path().join("commands.db")).0;
@@ -72,6 +103,14 @@ impl Scene {
         }
     }
 
+    /// Accepts a command of this type that was not known.
+    pub(crate) async fn order(&self, id: &str, kind: CommandType) -> CommandRecord {
+        match self.manager.accept(order(id, kind), None).await.unwrap() {
+            Acceptance::New(record) => record,
+            Acceptance::Known(record) => panic!("{} was known", record.id),
+        }
+    }
+
     pub(crate) async fn show(&self, text: &str) -> CommandRecord {
         self.manager.show(&id(text)).await.unwrap().unwrap()
     }
@@ -83,8 +122,7 @@ impl Scene {
 
     pub(crate) fn run(&self, executor: &Arc<Scripted>) -> Run {
         let (stop, stopped) = watch::channel(false);
-        let executor: Arc<dyn Executor> = Arc::clone(executor) as _;
-        let task = tokio::spawn(Arc::clone(&self.manager).run(executor, stopped));
+        let task = tokio::spawn(Arc::clone(&self.manager).run(all(executor), stopped));
         Run { stop, task }
     }
 
@@ -94,6 +132,12 @@ impl Scene {
             drop(self.manager.list(1).await.unwrap());
         }
     }
+}
+
+/// The executor for every type of command.
+pub(crate) fn all(executor: &Arc<Scripted>) -> Executors {
+    let executor: Arc<dyn Executor> = Arc::clone(executor) as _;
+    Executors::all(&executor)
 }
 
 /// A running queue.
@@ -166,7 +210,7 @@ impl Scripted {
 
 #[async_trait]
 impl Executor for Scripted {
-    async fn execute(&self, command: &CommandRecord) -> Execution {
+    async fn execute(&self, command: &CommandRecord, _: &ProgressSink) -> Execution {
         self.note(format!("execute {} #{}", command.id, command.attempts));
         match (self.script)(command) {
             Act::Answer(execution) => execution,

@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use command_manager::{Finish, Status};
+use command_manager::{Finish, Status, Step};
 
 use crate::scene::{Scene, id};
 
@@ -39,13 +39,13 @@ async fn a_wait_goes_on_until_the_command_itself_moves() {
         // Changes of another command wake the wait and do not end it.
         if step == 10 {
             scene.accept("b").await;
-            drop(scene.manager.progress(&other, "x", None, "").await.unwrap());
+            drop(scene.manager.progress(&other, Step::new("x", "")).await.unwrap());
         }
         let poll = std::future::poll_fn(|context| Poll::Ready(wait.as_mut().poll(context))).await;
         assert!(poll.is_pending(), "{poll:?}");
         scene.show("a").await;
     }
-    drop(scene.manager.progress(&command, "saving", None, "").await.unwrap());
+    drop(scene.manager.progress(&command, Step::new("saving", "")).await.unwrap());
     let record = wait.await.unwrap().unwrap();
     assert_eq!((record.last_seq(), record.id.as_str()), (2, "a"));
 }
