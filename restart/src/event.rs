@@ -104,6 +104,8 @@ pub struct Progress {
     /// `drain`, `hand_over`, `call_off`, `close`, `save`, `stop` or `late`. `close`, of no module, marks the point of no
     /// return; `late` is an answer that nobody waits for any more.
     pub stage: &'static str,
+    /// Whether the module is through that stage now, which happens once for each module that enters it.
+    pub through: bool,
     /// Which module, or `None` for the agent as a whole.
     pub module: Option<ModuleName>,
     /// What happened.

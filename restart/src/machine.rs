@@ -212,7 +212,7 @@ impl Shutdown {
             let text =
                 format!("answer to call {attempt} of {module} is ignored: nobody waits for it");
             let module = number.map(|_| module.clone());
-            effects.push(Effect::Report(Progress { stage: "late", module, text }));
+            effects.push(Effect::Report(Progress { stage: "late", through: false, module, text }));
         }
     }
 
@@ -222,6 +222,7 @@ impl Shutdown {
             self.phase = Phase::Awaiting { accepted_at: None };
             effects.push(Effect::Report(Progress {
                 stage: "hand_over",
+                through: false,
                 module: None,
                 text: "no module is waited for any more, the replacement is requested".to_owned(),
             }));
@@ -237,7 +238,12 @@ impl Shutdown {
     fn close(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.phase = Phase::Closing;
         let text = "the modules are closed".to_owned();
-        effects.push(Effect::Report(Progress { stage: "close", module: None, text }));
+        effects.push(Effect::Report(Progress {
+            stage: "close",
+            through: false,
+            module: None,
+            text,
+        }));
         self.modules.change_all(&self.limits, effects, |ladder, effects| {
             ladder.save_if_drained(now, effects);
         });
@@ -298,7 +304,12 @@ impl Shutdown {
 
     fn call_off(&mut self, now: Instant, reason: String, effects: &mut Vec<Effect>) {
         let text = format!("the restart is called off: {reason}");
-        effects.push(Effect::Report(Progress { stage: "call_off", module: None, text }));
+        effects.push(Effect::Report(Progress {
+            stage: "call_off",
+            through: false,
+            module: None,
+            text,
+        }));
         effects.extend(self.modules.names().map(|name| Effect::Resume { module: name.clone() }));
         self.end(now, Ending::CalledOff(reason));
     }

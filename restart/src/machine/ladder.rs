@@ -7,6 +7,8 @@ use module_api::ModuleName;
 use crate::event::{Answer, Call, Effect, ModuleEnd, ModuleOutcome, Progress};
 use crate::limits::Limits;
 
+use Place::{Through, Within};
+
 /// The state of one module in the loop.
 #[derive(Debug, Clone)]
 pub(super) struct Ladder {
@@ -110,35 +112,39 @@ impl Ladder {
         match (self.step, answer) {
             (Step::Asked, Answer::Done) => {
                 self.drain(now);
-                self.report("drain", "ready".to_owned(), effects);
+                self.report(Through("drain"), "ready".to_owned(), effects);
             }
             (Step::Asked, Answer::Busy(reason)) => {
                 self.step = Step::Busy { again_at: now + limits.poll };
                 if self.busy_reason.as_ref() != Some(&reason) {
-                    self.report("drain", format!("busy: {reason}"), effects);
+                    self.report(Within("drain"), format!("busy: {reason}"), effects);
                     self.busy_reason = Some(reason);
                 }
             }
             (Step::Asked, Answer::Failed(reason)) => {
                 self.drain(now);
-                self.note("drain", format!("ready_for_shutdown failed: {reason}"), effects);
+                self.note(
+                    Through("drain"),
+                    format!("ready_for_shutdown failed: {reason}"),
+                    effects,
+                );
             }
             (Step::Saving { .. }, Answer::Failed(reason)) => {
-                self.note("save", format!("save_state failed: {reason}"), effects);
+                self.note(Through("save"), format!("save_state failed: {reason}"), effects);
                 self.saved(now, effects);
             }
             (Step::Saving { .. }, Answer::Done | Answer::Busy(_)) => {
-                self.report("save", "state saved".to_owned(), effects);
+                self.report(Through("save"), "state saved".to_owned(), effects);
                 self.saved(now, effects);
             }
             (Step::Stopping { again, .. }, Answer::Failed(reason)) => {
-                self.note("stop", format!("stop failed: {reason}"), effects);
+                self.note(Within("stop"), format!("stop failed: {reason}"), effects);
                 self.stop_again_or_abandon(now, again, effects);
             }
             (Step::Stopping { .. }, Answer::Done | Answer::Busy(_)) => {
                 self.end(Step::Stopped, now);
                 effects.push(Effect::Release { module: self.name.clone() });
-                self.report("stop", "stopped".to_owned(), effects);
+                self.report(Through("stop"), "stopped".to_owned(), effects);
             }
             // Its call was answered or given up already.
             (Step::Busy { .. } | Step::Drained | Step::Stopped | Step::Abandoned, _) => {
@@ -159,12 +165,12 @@ impl Ladder {
             Step::Asked | Step::Busy { .. } => self.stop_asking(now, "ready timeout", effects),
             Step::Saving { .. } => {
                 self.give_up(effects);
-                self.note("save", "save timeout".to_owned(), effects);
+                self.note(Through("save"), "save timeout".to_owned(), effects);
                 self.saved(now, effects);
             }
             Step::Stopping { again, .. } => {
                 self.give_up(effects);
-                self.note("stop", "stop timeout".to_owned(), effects);
+                self.note(Within("stop"), "stop timeout".to_owned(), effects);
                 self.stop_again_or_abandon(now, again, effects);
             }
             Step::Drained | Step::Stopped | Step::Abandoned => {}
@@ -183,7 +189,7 @@ impl Ladder {
             | Step::Abandoned => return,
         }
         self.drain(now);
-        self.note("drain", format!("not ready: {why}"), effects);
+        self.note(Through("drain"), format!("not ready: {why}"), effects);
     }
 
     pub(super) fn save_if_drained(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -202,7 +208,7 @@ impl Ladder {
         if matches!(self.step, Step::Asked | Step::Saving { .. } | Step::Stopping { .. }) {
             self.give_up(effects);
         }
-        self.note("stop", format!("abandoned: {why}"), effects);
+        self.note(Through("stop"), format!("abandoned: {why}"), effects);
         self.end(Step::Abandoned, now);
         effects.push(Effect::Abandon { module: self.name.clone() });
     }
@@ -261,7 +267,7 @@ impl Ladder {
     fn stop_again_or_abandon(&mut self, now: Instant, again: bool, effects: &mut Vec<Effect>) {
         if again {
             // The second call has ended, so there is nothing left to give up.
-            self.note("stop", "abandoned: it did not stop".to_owned(), effects);
+            self.note(Through("stop"), "abandoned: it did not stop".to_owned(), effects);
             self.end(Step::Abandoned, now);
             effects.push(Effect::Abandon { module: self.name.clone() });
         } else {
@@ -279,13 +285,24 @@ impl Ladder {
         effects.push(Effect::GiveUp { module: self.name.clone(), attempt: self.attempt });
     }
 
-    fn note(&mut self, stage: &'static str, text: String, effects: &mut Vec<Effect>) {
-        self.report(stage, text.clone(), effects);
+    fn note(&mut self, place: Place, text: String, effects: &mut Vec<Effect>) {
+        self.report(place, text.clone(), effects);
         self.notes.push(text);
     }
 
-    fn report(&self, stage: &'static str, text: String, effects: &mut Vec<Effect>) {
+    fn report(&self, place: Place, text: String, effects: &mut Vec<Effect>) {
         let module = Some(self.name.clone());
-        effects.push(Effect::Report(Progress { stage, module, text }));
+        let (stage, through) = match place {
+            Within(stage) => (stage, false),
+            Through(stage) => (stage, true),
+        };
+        effects.push(Effect::Report(Progress { stage, through, module, text }));
     }
+}
+
+/// Where a step leaves a module: still within a stage, or through it.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Within(&'static str),
+    Through(&'static str),
 }

@@ -41,7 +41,7 @@ fn line(plan: &Plan, what: &What) -> String {
         What::Controller(How::Panicked) => "the controller panics".to_owned(),
         What::Controller(How::Dropped) => "the question to the controller is given up".to_owned(),
         What::Sent(request) => plan.in_words(*request),
-        What::Reported(Progress { stage, module, text }) => {
+        What::Reported(Progress { stage, module, text, .. }) => {
             let module = module.as_ref().map_or("all", |name| name.as_str());
             format!("    [{stage}] {module}: {text}")
         }
