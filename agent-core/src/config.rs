@@ -30,8 +30,8 @@ use serde_json::Value;
 
 pub use problem::{ConfigError, Problem};
 pub use sections::{
-    AgentConfig, ControlConfig, EventFileConfig, EventsConfig, LogLevel, RestartConfig,
-    RestartMethod, SupervisionConfig,
+    AgentConfig, CommandsConfig, ControlConfig, EventFileConfig, EventsConfig, LogLevel,
+    RestartConfig, RestartMethod, SupervisionConfig, TimeToLiveConfig,
 };
 
 use check::Check;
@@ -54,6 +54,8 @@ pub struct Config {
     pub restart: RestartConfig,
     /// Section `supervision`: when a failed module is started again.
     pub supervision: SupervisionConfig,
+    /// Section `commands`: how commands are treated, and how long they are kept.
+    pub commands: CommandsConfig,
     /// Section `control`: the control socket.
     pub control: ControlConfig,
     /// Section `events`: the spool of events and the file they are written to.

@@ -295,6 +295,15 @@ impl CommandManager {
         self.journal.count_unreported(name).await
     }
 
+    /// Takes the result `change` as acknowledged by the receiver of the reporter called `name`, for a receiver that says so by
+    /// another way than [`Reporter::report`]. On return it is on disk. Whether the result was waiting.
+    ///
+    /// # Errors
+    /// [`JournalError`] when it could not be written; the result is sent again then.
+    pub async fn acknowledge(&self, name: &str, change: u64) -> Result<bool, JournalError> {
+        self.journal.reported(name, change).await
+    }
+
     /// Reads the whole journal and answers what is damaged in it, if something is. One of up to 1 MiB was read when it was
     /// opened; then this returns at once. A larger one takes a millisecond or two for each MiB, on a thread of its own:
     /// call it once after the start. What is damaged has to be reported; the journal is set aside at the next start.

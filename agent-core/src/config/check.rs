@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 use super::problem::{ConfigError, MAX_PROBLEMS, Problem};
 use super::tree::{Content, Node, to_object};
 use super::wording::{mismatch_of, reword, unknown_word};
-use super::{Config, ModuleSection, SupervisionConfig, digest, sections};
+use super::{
+    CommandsConfig, Config, ModuleSection, RestartConfig, SupervisionConfig, digest, sections,
+};
 
 /// One check of one file.
 pub(super) struct Check<'a> {
@@ -53,10 +55,12 @@ impl<'a> Check<'a> {
 
     /// The agent's own sections; the defaults of a section that has problems.
     pub(super) fn config(&mut self) -> Config {
+        let restart = self.checked("restart", "timeout", RestartConfig::check);
         Config {
             agent: self.section("agent"),
-            restart: self.checked("restart", "timeout", sections::RestartConfig::check),
             supervision: self.supervision(),
+            commands: self.commands(&restart),
+            restart,
             control: self.section("control"),
             events: self.section("events"),
         }
@@ -96,6 +100,14 @@ impl<'a> Check<'a> {
             true => Ok(()),
             false => Err(ConfigError { problems: self.problems }),
         }
+    }
+
+    fn commands(&mut self, restart: &RestartConfig) -> CommandsConfig {
+        let section: CommandsConfig = self.section("commands");
+        if let Err(error) = section.check(restart) {
+            self.add("commands", error.key(), &error.to_string());
+        }
+        section
     }
 
     fn supervision(&mut self) -> SupervisionConfig {

@@ -1,5 +1,6 @@
 //! The agent's own sections as types: what each key means, its default and its range.
 
+mod commands;
 mod supervision;
 
 use std::path::PathBuf;
@@ -14,10 +15,12 @@ use super::values::{
     subsection,
 };
 
+pub use commands::{CommandsConfig, TimeToLiveConfig};
 pub use supervision::SupervisionConfig;
 
 /// Names of the sections, which no module can have.
-pub(super) const NAMES: [&str; 5] = ["agent", "restart", "supervision", "control", "events"];
+pub(super) const NAMES: [&str; 6] =
+    ["agent", "restart", "supervision", "commands", "control", "events"];
 
 /// Section `agent`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

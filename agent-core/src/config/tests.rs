@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use command_manager::{Settings, TimeToLive};
 use module_api::{ModuleKind, ModuleName, ScriptedKind};
 use proptest::prelude::{Strategy, any, prop};
 
@@ -59,6 +60,8 @@ restart: {method: helper, timeout: 60, ready_timeout: 20s, ready_poll: 1s, save_
   start_timeout: 8s, confirm_timeout: 1m}
 supervision: {backoff_initial: 1s, backoff_max: 1h, backoff_reset: 1d, quarantine_failures: 5, quarantine_window: 31s}
 control: {socket: /run/a.sock, mode: 0600, allowed_uids: [1000, 1001]}
+commands: {max_attempts: 3, max_restarts_per_hour: 4, timeout: 5m, keep_finished: 2000, keep_for: 2d, remember_ids_for: 3d,
+  report_for: 4d, time_to_live: {restart-agent: 1m, restart-module: 2m, reload: 3m, check-config: 4m}}
 events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_size: 64K, keep: 0}}
 ";
     let config = config(text);
@@ -74,12 +77,44 @@ events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_
     assert_eq!(pauses.map(|pause| pause.as_secs()), [1, 3_600, 86_400]);
     let quarantine = config.supervision.policy().quarantine;
     assert_eq!((quarantine.failures, quarantine.window), (5, Duration::from_secs(31)));
+    let settings = config.commands.settings(&config.restart, &["a"]);
+    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+    let days = |days: u64| minutes(24 * 60 * days);
+    let (restart_agent, restart_module) = (minutes(1), minutes(2));
+    let (reload, check_config) = (minutes(3), minutes(4));
+    let expected = Settings {
+        max_attempts: 3,
+        max_restarts_per_hour: 4,
+        timeout: minutes(5),
+        time_to_live: TimeToLive { restart_agent, restart_module, reload, check_config },
+        keep_finished: 2_000,
+        keep_for: days(2),
+        remember_ids_for: days(3),
+        report_for: days(4),
+        reporters: vec!["a".to_owned()],
+    };
+    assert_eq!(settings, expected);
     assert_eq!(config.control.socket.as_deref(), Some(Path::new("/run/a.sock")));
     assert_eq!((config.control.mode, config.control.allowed_uids), (0o600, vec![1000, 1001]));
     assert_eq!(config.events.max_stored, 10);
     let path = Some("/var/log/e.ndjson".into());
     let file = EventFileConfig { enabled: false, path, rotate_size: 64_000, keep: 0 };
     assert_eq!(config.events.file, file);
+}
+
+#[test]
+fn the_defaults_of_commands_are_those_of_the_command_manager() {
+    let settings = |text: &str| {
+        let config = config(text);
+        config.commands.settings(&config.restart, &[])
+    };
+    assert_eq!(settings(""), Settings::default());
+    let patient = settings("restart: {timeout: 10m}");
+    assert_eq!(
+        patient.timeout,
+        Duration::from_secs(600 + 10 + 15),
+        "as long as a restart may take"
+    );
 }
 
 #[test]

@@ -30,6 +30,23 @@ where
     in_range(value, min, max).ok_or_else(|| out_of_range(&found, &from, &to))
 }
 
+/// The same, or null.
+pub(super) fn optional_duration_between<'de, const MIN_MS: u64, const MAX_MS: u64, D>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Between<const MIN_MS: u64, const MAX_MS: u64>(Duration);
+    impl<'de, const MIN_MS: u64, const MAX_MS: u64> Deserialize<'de> for Between<MIN_MS, MAX_MS> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            duration_between::<MIN_MS, MAX_MS, D>(deserializer).map(Self)
+        }
+    }
+    let value = Option::<Between<MIN_MS, MAX_MS>>::deserialize(deserializer)?;
+    Ok(value.map(|Between(duration)| duration))
+}
+
 /// A size of `MIN` to `MAX` bytes.
 pub(super) fn size_between<'de, const MIN: u64, const MAX: u64, D: Deserializer<'de>>(
     deserializer: D,

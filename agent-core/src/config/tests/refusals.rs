@@ -10,12 +10,12 @@ fn an_unknown_section_is_refused_with_those_there_are() {
         (
             "agent: {}\nrestrat:\n  timeout: 5s\n",
             "a.yml:2: restrat: unknown section \"restrat\" (did you mean \"restart\"?), \
-             expected one of agent, restart, supervision, control, events, alpha, beta",
+             expected one of agent, restart, supervision, commands, control, events, alpha, beta",
         ),
         (
             "syscheck: {}\n",
             "a.yml:1: syscheck: unknown section \"syscheck\", \
-             expected one of agent, restart, supervision, control, events, alpha, beta",
+             expected one of agent, restart, supervision, commands, control, events, alpha, beta",
         ),
     ]);
 }
@@ -105,6 +105,20 @@ fn a_value_out_of_range_is_refused_with_the_range() {
             "a.yml:1: supervision.quarantine_window: found 8d, expected 10ms to 7d",
         ),
         (
+            "commands: {max_attempts: 0}",
+            "a.yml:1: commands.max_attempts: found 0, expected a whole number from 1 to 10",
+        ),
+        ("commands: {timeout: 2d}", "a.yml:1: commands.timeout: found 2d, expected 1s to 1d"),
+        (
+            "commands: {time_to_live: {restart-agent: 0s}}",
+            "a.yml:1: commands.time_to_live.restart-agent: found 0ms, expected 1s to 366d",
+        ),
+        (
+            "commands:\n  time_to_live: {restart_agent: 5m}",
+            "a.yml:2: commands.time_to_live.restart_agent: unknown key \"restart_agent\" (did you mean \"restart-agent\"?), \
+             expected one of restart-agent, restart-module, reload, check-config",
+        ),
+        (
             "events: {max_stored: 0}",
             "a.yml:1: events.max_stored: found 0, expected a whole number from 1 to 1000000000",
         ),
@@ -172,7 +186,17 @@ fn budgets_that_do_not_fit_are_refused_with_the_arithmetic() {
             "supervision: {backoff_initial: 2m}\n",
             "a.yml:1: supervision.backoff_initial: backoff_initial 2m is more than backoff_max 1m",
         ),
+        (
+            "commands: {timeout: 54s}\n",
+            "a.yml:1: commands.timeout: timeout 54s is less than a restart of the agent may take: restart.timeout 30s + \
+             start_timeout 10s + confirm_timeout 15s",
+        ),
+        (
+            "commands: {remember_ids_for: 6d}\n",
+            "a.yml:1: commands.remember_ids_for: remember_ids_for 6d is less than keep_for 7d",
+        ),
     ]);
+    assert_eq!(config("commands: {timeout: 55s}").commands.timeout, Some(Duration::from_secs(55)));
     assert_eq!(config("restart: {timeout: 25s}").restart.timeout, Duration::from_secs(25));
 }
 
@@ -217,7 +241,7 @@ a.yml:3: restart.timout: unknown key \"timout\" (did you mean \"timeout\"?), exp
 ready_timeout, ready_poll, save_timeout, stop_timeout, start_timeout, confirm_timeout, escalate
 a.yml:4: restart.save_timeout: found \"1y\", expected a duration such as 500ms, 30s, 5m, 1h or 1d
 a.yml:6: alpha.stop[1].fail: unknown key \"fail\", expected one of ok-after-ms, after-ms, then
-a.yml:7: logs: unknown section \"logs\", expected one of agent, restart, supervision, control, events, alpha, beta",
+a.yml:7: logs: unknown section \"logs\", expected one of agent, restart, supervision, commands, control, events, alpha, beta",
     )]);
 }
 
@@ -250,7 +274,7 @@ fn a_long_value_does_not_hide_what_is_allowed() {
             &format!("? {long}\n: 1"),
             &format!(
                 "a.yml:1: {shown}{shown}xx...: unknown section \"{shown}x...\", \
-                 expected one of agent, restart, supervision, control, events, alpha, beta"
+                 expected one of agent, restart, supervision, commands, control, events, alpha, beta"
             ),
         ),
     ]);

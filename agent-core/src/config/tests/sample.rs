@@ -13,7 +13,16 @@ fn the_sample_file_says_exactly_the_defaults() {
 #[test]
 fn the_sample_file_has_every_key() {
     let sample: Value = Node::parse(&Config::default_yaml()).unwrap().to_value();
-    let sections = ["/agent", "/restart", "/supervision", "/control", "/events", "/events/file"];
+    let sections = [
+        "/agent",
+        "/restart",
+        "/supervision",
+        "/commands",
+        "/commands/time_to_live",
+        "/control",
+        "/events",
+        "/events/file",
+    ];
     for section in sections {
         // The refusal of a key that does not exist lists all that do.
         let path = section.trim_start_matches('/').replace('/', ": {");
