@@ -5,7 +5,11 @@
 //! GET  /v1/modules
 //! GET  /v1/commands?limit=N                     the N newest, 20 unless told, 1 to 1000
 //! GET  /v1/commands/{id}?after=SEQ&wait_ms=N    waits up to N ms (at most 30,000) for news after entry SEQ
-//! POST /v1/commands                             body: a command envelope of at most 1 MiB
+//! GET  /v1/changes?after=N&limit=N&wait_ms=N    what happened to all commands after the change N, the oldest first
+//! GET  /v1/results?wait_ms=N                    the oldest result that nobody has acknowledged
+//! POST /v1/commands                             body: a command of at most 1 MiB, in either wire form
+//! POST /v1/commands/{id}/cancel                 body: nothing or {"reason": "…"}
+//! POST /v1/results/{change}/ack                 the result has arrived for good
 //! ```
 //!
 //! The server knows nothing of the agent: it turns bytes into an [`ApiRequest`], checks who asks, and hands it to a

@@ -179,6 +179,19 @@ impl Spool {
     ) -> Result<(), PublishError> {
         let number = self.agent_events.fetch_add(1, Ordering::Relaxed);
         let id = EventId(format!("{kind}-{}-{number}", (self.clock)().as_nanosecond()));
+        self.publish_agent_event_as(id, fields).await
+    }
+
+    /// Publishes an event of the agent itself under an id that the caller chose, so that the same event again is known as
+    /// the same.
+    ///
+    /// # Errors
+    /// As [`EventSink::publish`].
+    pub async fn publish_agent_event_as(
+        &self,
+        id: EventId,
+        fields: Map<String, Value>,
+    ) -> Result<(), PublishError> {
         let batch = Batch { events: vec![Event { id, fields }], checkpoints: Vec::new() };
         match &self.agent {
             Some(sink) => sink.publish(batch).await,

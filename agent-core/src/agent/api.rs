@@ -1,18 +1,27 @@
 //! What the control API answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use command_manager::{
-    AcceptError, Acceptance, CommandId, CommandType, Peer, audit_refused, parse_envelope,
+    AcceptError, Acceptance, Cancelling, CommandId, CommandRecord, CommandType, Peer,
+    audit_refused, parse_command,
 };
 use hyper::body::Bytes;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::core::Core;
 use super::order::Urgent;
+use super::reporters::ResultStream;
 use crate::control::{ApiAnswer, ApiRequest, ControlHandler, ErrorKind, PeerCred};
+use crate::wall_clock;
+
+/// How long somebody who asks for results waits at least when there is one: it may have to be offered first.
+const OFFERING: Duration = Duration::from_millis(500);
 
 /// Answers requests from the journal and the supervisor; what changes something goes through the journal.
 pub(crate) struct Api {
@@ -25,68 +34,179 @@ pub(crate) struct Api {
 impl ControlHandler for Api {
     async fn handle(&self, peer: PeerCred, request: ApiRequest) -> ApiAnswer {
         match request {
-            ApiRequest::Status => ApiAnswer { status: 200, body: self.core.status() },
+            ApiRequest::Status => ApiAnswer::ok(self.core.status()),
             ApiRequest::Modules => {
-                ApiAnswer { status: 200, body: json!({"modules": self.core.supervisor.statuses()}) }
+                ApiAnswer::ok(json!({"modules": self.core.supervisor.statuses()}))
             }
             ApiRequest::ListCommands { limit } => match self.core.commands.list(limit).await {
-                Ok(records) => ApiAnswer { status: 200, body: json!({"commands": records}) },
+                Ok(records) => ApiAnswer::ok(json!({"commands": records})),
                 Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
             },
             ApiRequest::ShowCommand { id, after, wait } => self.show(&id, after, wait).await,
-            ApiRequest::SubmitCommand { body } => self.submit(peer, &body).await,
+            ApiRequest::Changes { after, limit, wait } => self.changes(after, limit, wait).await,
+            ApiRequest::Results { wait } => self.results(wait).await,
+            ApiRequest::SubmitCommand { body } => self.submit(who(peer), &body).await,
+            ApiRequest::CancelCommand { id, body } => self.cancel(&who(peer), &id, &body).await,
+            ApiRequest::AcknowledgeResult { change } => self.acknowledge(change).await,
         }
     }
 }
 
 impl Api {
-    async fn show(&self, id: &str, after: Option<u64>, wait: std::time::Duration) -> ApiAnswer {
-        let unknown = || ApiAnswer::error(ErrorKind::NotFound, format!("there is no command {id}"));
-        let Ok(id) = CommandId::new(id) else { return unknown() };
+    async fn show(&self, id: &str, after: Option<u64>, wait: Duration) -> ApiAnswer {
+        let Ok(id) = CommandId::new(id) else { return unknown(id) };
         if let Some(after) = after {
             // Whether it changed in time or not, the record as it is then is the answer.
-            drop(tokio::time::timeout(wait, self.core.commands.wait(&id, after)).await);
+            drop(timeout(wait, self.core.commands.wait(&id, after)).await);
         }
         match self.core.commands.show(&id).await {
-            Ok(Some(record)) => ApiAnswer { status: 200, body: json!(record) },
-            Ok(None) => unknown(),
+            Ok(Some(record)) => ApiAnswer::ok(json!(record)),
+            Ok(None) => unknown(id.as_str()),
             Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
         }
     }
 
-    async fn submit(&self, peer: PeerCred, body: &Bytes) -> ApiAnswer {
-        let peer =
-            Peer { uid: peer.uid, gid: peer.gid, pid: peer.pid, executable: peer.executable };
-        let envelope = match parse_envelope(body) {
-            Ok(envelope) => envelope,
-            Err(error) => {
-                audit_refused(None, Some(&peer), &error.to_string());
-                return ApiAnswer::error(ErrorKind::BadRequest, error);
-            }
+    async fn changes(&self, after: u64, limit: usize, wait: Duration) -> ApiAnswer {
+        let commands = &self.core.commands;
+        let newest = match commands.newest_change().await {
+            Ok(newest) => newest,
+            Err(error) => return ApiAnswer::error(ErrorKind::Storage, error),
         };
-        match self.core.commands.accept(envelope, Some(peer)).await {
-            Ok(Acceptance::New(record)) => {
-                let urgent = match record.kind {
-                    CommandType::Stop => Some(Urgent::Stop(record.id.clone())),
-                    CommandType::RestartAgent | CommandType::RestartModule => {
-                        Some(Urgent::Arrived(Box::new(record.clone())))
-                    }
-                    CommandType::Reload | CommandType::CheckConfig => None,
-                };
-                if let Some(urgent) = urgent
-                    && self.urgent.send(urgent).await.is_err()
-                {
-                    tracing::info!(id = %record.id, "the agent is ending already");
-                }
-                ApiAnswer { status: 202, body: record.to_envelope() }
+        let none = || ApiAnswer::ok(json!({"changes": [], "gap": false, "newest": newest}));
+        if newest <= after && wait.is_zero() {
+            return none();
+        }
+        match timeout(wait.max(OFFERING), commands.changes(after, limit)).await {
+            Ok(Ok(found)) => {
+                let last = found.changes.last().map_or(newest, |last| newest.max(last.change));
+                let (changes, gap) = (found.changes, found.gap);
+                ApiAnswer::ok(json!({"changes": changes, "gap": gap, "newest": last}))
             }
-            Ok(Acceptance::Known(record)) => ApiAnswer { status: 200, body: record.to_envelope() },
-            Err(error @ AcceptError::Conflict { .. }) => {
-                ApiAnswer::error(ErrorKind::Conflict, error)
-            }
+            Ok(Err(error)) => ApiAnswer::error(ErrorKind::Storage, error),
+            Err(_) => none(),
+        }
+    }
+
+    async fn results(&self, wait: Duration) -> ApiAnswer {
+        let waiting = match self.core.commands.unreported(ResultStream::NAME).await {
+            Ok(waiting) => waiting,
+            Err(error) => return ApiAnswer::error(ErrorKind::Storage, error),
+        };
+        let wait = if waiting > 0 { wait.max(OFFERING) } else { wait };
+        let next = timeout(wait, self.core.results.next()).await.ok().flatten();
+        let results = next.iter().map(|report| {
+            json!({"change": report.change, "id": report.record.id, "answer": report.answer()})
+        });
+        ApiAnswer::ok(json!({"results": results.collect::<Vec<_>>()}))
+    }
+
+    async fn acknowledge(&self, change: u64) -> ApiAnswer {
+        let acknowledged = self.core.commands.acknowledge(ResultStream::NAME, change).await;
+        self.core.results.acknowledge(change);
+        match acknowledged {
+            // Acknowledging twice is fine: the first answer may have been lost.
+            Ok(was_waiting) => ApiAnswer::ok(json!({"change": change, "was_waiting": was_waiting})),
             Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
         }
     }
+
+    async fn submit(&self, peer: Peer, body: &Bytes) -> ApiAnswer {
+        let command = match parse_command(body) {
+            Ok(command) => command,
+            Err(error) => {
+                audit_refused(None, Some(&peer), &error.to_string(), wall_clock::now());
+                return ApiAnswer::error(ErrorKind::BadRequest, error);
+            }
+        };
+        match self.core.commands.accept(command, Some(peer)).await {
+            Ok(Acceptance::New(record)) => {
+                self.tell_the_main_loop(&record).await;
+                ApiAnswer { status: 202, body: record.to_answer() }
+            }
+            Ok(Acceptance::Known(record)) => ApiAnswer::ok(record.to_answer()),
+            Err(error @ AcceptError::Conflict { .. }) => {
+                ApiAnswer::error(ErrorKind::Conflict, error)
+            }
+            Err(error @ AcceptError::TooManyRestarts { wait, .. }) => {
+                let mut answer = ApiAnswer::error(ErrorKind::TooManyRestarts, error);
+                // Rounded up, so that whoever waits that long is not refused again for a fraction.
+                answer.body["error"]["retry_after_s"] = json!(wait.as_secs() + 1);
+                answer
+            }
+            Err(error @ AcceptError::Storage { .. }) => ApiAnswer::error(ErrorKind::Storage, error),
+        }
+    }
+
+    /// What does not wait for its turn, or may be answered by what is under way.
+    async fn tell_the_main_loop(&self, record: &CommandRecord) {
+        if record.status.is_finished() {
+            return;
+        }
+        let urgent = match record.kind {
+            CommandType::Stop => Urgent::Stop(record.id.clone()),
+            CommandType::RestartAgent | CommandType::RestartModule => {
+                Urgent::Arrived(Box::new(record.clone()))
+            }
+            CommandType::Reload | CommandType::CheckConfig => return,
+        };
+        if self.urgent.send(urgent).await.is_err() {
+            tracing::info!(id = %record.id, "the agent is ending already");
+        }
+    }
+
+    async fn cancel(&self, peer: &Peer, id: &str, body: &Bytes) -> ApiAnswer {
+        let Ok(id) = CommandId::new(id) else { return unknown(id) };
+        let why = match reason(body) {
+            Ok(why) => why,
+            Err(error) => return ApiAnswer::error(ErrorKind::BadRequest, error),
+        };
+        match self.core.commands.cancel(&id, Some(peer), why.as_deref()).await {
+            Ok(Cancelling::Cancelled(record)) => ApiAnswer::ok(json!(record)),
+            Ok(Cancelling::AlreadyFinished(record)) => {
+                let text = format!("the command {id} is finished already: {}", record.status);
+                ApiAnswer::error(ErrorKind::Conflict, text)
+            }
+            Ok(Cancelling::UnderWay(_)) => {
+                let text =
+                    format!("the command {id} is under way; only one that waits can be cancelled");
+                ApiAnswer::error(ErrorKind::Conflict, text)
+            }
+            Ok(Cancelling::Unknown) => unknown(id.as_str()),
+            Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
+        }
+    }
+}
+
+/// The body of a cancellation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    reason: Option<String>,
+}
+
+/// The longest reason of a cancellation, in bytes, as of a command.
+const MAX_REASON: usize = command_manager::wire::MAX_REASON;
+
+fn reason(body: &Bytes) -> Result<Option<String>, String> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let why: Why = serde_json::from_slice(body)
+        .map_err(|error| format!("expected nothing or {{\"reason\": \"…\"}}: {error}"))?;
+    match why.reason {
+        Some(text) if text.len() > MAX_REASON => {
+            Err(format!("reason: found {} bytes, expected at most {MAX_REASON}", text.len()))
+        }
+        reason => Ok(reason),
+    }
+}
+
+fn unknown(id: &str) -> ApiAnswer {
+    ApiAnswer::error(ErrorKind::NotFound, format!("there is no command {id}"))
+}
+
+fn who(peer: PeerCred) -> Peer {
+    Peer { uid: peer.uid, gid: peer.gid, pid: peer.pid, executable: peer.executable }
 }
 
 impl Core {
@@ -94,7 +214,7 @@ impl Core {
     fn status(&self) -> Value {
         let spool = self.spool.stats();
         let activity = self.activity();
-        let uptime = crate::wall_clock::now().duration_since(self.started_at).as_secs();
+        let uptime = wall_clock::now().duration_since(self.started_at).as_secs();
         json!({
             "version": self.version,
             "pid": self.identity.pid,

@@ -19,7 +19,7 @@ use restart::{
 use tokio::sync::{Notify, mpsc};
 
 use super::core::{Activity, Core, Paths};
-use super::{CONTROL_FD, RunError, TICKET};
+use super::{CONTROL_FD, RunError, TICKET, reporters};
 use crate::agent_lock::AgentLock;
 use crate::composition;
 use crate::config::{LoadedConfig, RestartMethod};
@@ -84,8 +84,9 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
     warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
     let spool = opened.spool;
+    let settings = config.config.commands.settings(&config.config.restart, &reporters::NAMES);
     let (commands, set_aside) =
-        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock))?;
+        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock), settings)?;
     warnings.extend(set_aside.map(|kept| ("journal_set_aside", journal_set_aside(&kept))));
 
     let notifier = Notifier::from(&environment);
@@ -115,6 +116,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         spool,
         supervisor,
         commands: Arc::new(commands),
+        results: Arc::new(reporters::ResultStream::new()),
         identity: run_record.identity.clone(),
         generation: run_record.generation,
         started_at,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use command_manager::{CommandId, CommandManager, Finish};
+use command_manager::{CommandId, CommandManager, Finish, Step};
 use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::CLOSE_STEP;
+use super::reporters::ResultStream;
 use crate::config::LoadedConfig;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
@@ -67,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) spool: Arc<Spool>,
     pub(crate) supervisor: Supervisor,
     pub(crate) commands: Arc<CommandManager>,
+    /// The results that wait for somebody who asks for them.
+    pub(crate) results: Arc<ResultStream>,
     pub(crate) identity: ProcessIdentity,
     pub(crate) generation: u64,
     pub(crate) started_at: Timestamp,
@@ -180,14 +183,8 @@ impl Core {
     }
 
     /// Writes one step of a command into the journal. A step that cannot be written is logged: the command goes on.
-    pub(crate) async fn progress(
-        &self,
-        id: &CommandId,
-        stage: &str,
-        module: Option<&str>,
-        text: &str,
-    ) {
-        if let Err(error) = self.commands.progress(id, stage, module, text).await {
+    pub(crate) async fn progress(&self, id: &CommandId, step: Step) {
+        if let Err(error) = self.commands.progress(id, step).await {
             tracing::error!(%error, %id, "a step of the command is not in the journal");
         }
     }

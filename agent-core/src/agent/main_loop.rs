@@ -228,6 +228,7 @@ impl Agent {
         core.notify(core.notifier.ready("all modules were started"));
         let method = core.controller.method();
         tracing::info!(pid = core.identity.pid, generation = core.generation, %method, "agent is running");
+        tokio::spawn(verify_journal(Arc::clone(&core)));
         if let Some(ticket) = self.unconfirmed.clone() {
             let stamps = std::mem::take(&mut self.stamps);
             let started_ms = stamps.first().map_or(0, |stamp| stamp.at_ms);
@@ -261,5 +262,19 @@ impl Agent {
             let (core, end) = (Arc::clone(&self.core), Finish::failure(ErrorCode::Failed, text));
             tokio::spawn(async move { core.finish_for_sure(&id, end).await });
         }
+    }
+}
+
+/// Reads the journal as a whole, if it is too large for that to be done before the start.
+async fn verify_journal(core: Arc<Core>) {
+    match core.commands.verify().await {
+        Ok(None) => {}
+        Ok(Some(damage)) => {
+            let text = format!(
+                "the command journal is damaged: {damage}; it is set aside at the next start, so restart the agent"
+            );
+            core.warn("journal_damaged", &text).await;
+        }
+        Err(error) => tracing::warn!(%error, "the command journal could not be checked"),
     }
 }

@@ -85,6 +85,9 @@ fn need_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     if before.control != after.control {
         sections.push("control");
     }
+    if before.commands != after.commands {
+        sections.push("commands");
+    }
     if before.events != after.events {
         sections.push("events");
     }

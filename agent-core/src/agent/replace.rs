@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Finish};
+use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Finish, Step};
 use module_api::ModuleName;
 use restart::{
     CommittedTicket, Ending, Event, ExecController, Method, ModuleOutcome, ProcessController,
@@ -83,7 +83,8 @@ const TAKE_BACK_PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -> Ended {
     let ordered_at = restart::boottime();
     let Order { record, reply } = order;
-    core.progress(&record.id, "preflight", None, "checking that the agent can come back").await;
+    let step = Step::new("preflight", "checking that the agent can come back");
+    core.progress(&record.id, step).await;
     match preflight::check(&core).await {
         Ok(hashes) => {
             let force = record.force;

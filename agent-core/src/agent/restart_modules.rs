@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::{CommandId, Execution};
+use command_manager::{CommandId, Execution, Step};
 use module_api::ModuleName;
 use restart::{Event, ModuleEnd, ModuleOutcome, boottime};
 
@@ -118,7 +118,8 @@ async fn hung(core: &Core, stopped: &[ModuleOutcome]) -> Option<String> {
 async fn may_go(core: &Core, id: &CommandId, why: &str) -> Option<Hashes> {
     match preflight::check(core).await {
         Ok(hashes) => {
-            core.progress(id, "grow", None, &format!("{why}; the whole agent is restarted")).await;
+            let text = format!("{why}; the whole agent is restarted");
+            core.progress(id, Step::new("grow", text)).await;
             Some(hashes)
         }
         Err(refusal) => {
@@ -126,7 +127,7 @@ async fn may_go(core: &Core, id: &CommandId, why: &str) -> Option<Hashes> {
                 "{why}; the whole agent cannot be restarted, so the modules are started in process: {refusal}"
             );
             tracing::warn!(%id, "{text}");
-            core.progress(id, "grow", None, &text).await;
+            core.progress(id, Step::new("grow", text)).await;
             None
         }
     }

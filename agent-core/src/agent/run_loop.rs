@@ -1,8 +1,9 @@
 //! One run of the shutdown loop over modules of the agent, with its steps in the journal and in the log.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use command_manager::CommandId;
+use command_manager::{CommandId, Step};
 use module_api::ModuleName;
 use restart::{
     Clock, Ending, Limits, Progress, Purpose, Shutdown, ShutdownOutcome, TokioClock, drive,
@@ -30,7 +31,8 @@ pub(super) async fn run_loop(
         core.supervisor.mark_stopping(name);
     }
     let (progress, steps) = mpsc::unbounded_channel();
-    let watcher = tokio::spawn(pass_on(Arc::clone(core), command.cloned(), steps));
+    let total = u32::try_from(modules.len()).unwrap_or(u32::MAX);
+    let watcher = tokio::spawn(pass_on(Arc::clone(core), command.cloned(), steps, total));
     let no_more = progress.clone();
     let host = Arc::new(LoopHost { core: Arc::clone(core), hand_over, requests, progress });
     let begun = Shutdown::begin(purpose, modules, limits, TokioClock.now());
@@ -48,16 +50,28 @@ pub(super) async fn run_loop(
     outcome
 }
 
+/// Writes each step into the journal and the log, with how many of the `total` modules are through its stage.
 async fn pass_on(
     core: Arc<Core>,
     command: Option<CommandId>,
     mut steps: mpsc::UnboundedReceiver<Option<Progress>>,
+    total: u32,
 ) {
-    while let Some(Some(step)) = steps.recv().await {
-        let module = step.module.as_ref().map(|name| name.as_str());
-        tracing::info!(stage = step.stage, module, "{}", step.text);
+    let mut through: BTreeMap<&str, u32> = BTreeMap::new();
+    while let Some(Some(Progress { stage, through: is_through, module, text })) = steps.recv().await
+    {
+        let done = through.entry(stage).or_default();
+        *done += u32::from(is_through);
+        tracing::info!(stage, module = module.as_ref().map(|name| name.as_str()), "{text}");
         if let Some(id) = &command {
-            core.progress(id, step.stage, module, &step.text).await;
+            let mut step = Step::new(stage, text);
+            if is_through {
+                step = step.counted(*done, total);
+            }
+            if let Some(module) = module {
+                step = step.of_module(module.as_str());
+            }
+            core.progress(id, step).await;
         }
     }
 }

@@ -8,8 +8,9 @@ use tokio::task::JoinHandle;
 
 use super::boot::Booted;
 use super::core::Core;
-use super::order::{LoopExecutor, Order, Urgent};
-use super::{CLOSE_STEP, RunError, api};
+use super::executors::executors;
+use super::order::{Order, Urgent};
+use super::{CLOSE_STEP, RunError, api, reporters};
 use crate::control::{self, ControlPolicy, ControlServer};
 use crate::file_output::{FileOutput, FileOutputConfig};
 
@@ -19,6 +20,7 @@ pub(crate) struct Services {
     stop: watch::Sender<bool>,
     outputs: Vec<JoinHandle<()>>,
     queue: JoinHandle<()>,
+    reporters: Vec<JoinHandle<()>>,
 }
 
 impl Services {
@@ -55,15 +57,12 @@ impl Services {
             // Its cursor keeps every event, until the spool is full.
             core.warn("output_not_forgotten", &error.to_string()).await;
         }
-        let executor = Arc::new(LoopExecutor {
-            orders,
-            ticket: booted.ticket.clone(),
-            started_at: core.started_at,
-        });
-        if let Err(error) = core.commands.recover(executor.as_ref()).await {
+        let executors = executors(core, orders, booted.ticket.as_ref());
+        if let Err(error) = core.commands.recover(&executors).await {
             core.warn("journal_unreadable", &error.to_string()).await;
         }
-        let queue = tokio::spawn(Arc::clone(&core.commands).run(executor, stopping));
+        let reporters = reporters::start(core, &stopping);
+        let queue = tokio::spawn(Arc::clone(&core.commands).run(executors, stopping));
         let policy = ControlPolicy { allowed_uids: config.config.control.allowed_uids.clone() };
         let handler = Arc::new(api::Api { core: Arc::clone(core), urgent });
         let served = core
@@ -71,7 +70,7 @@ impl Services {
             .try_clone()
             .and_then(|listener| control::serve(listener, handler, policy));
         let control = served.map_err(RunError::Serve)?;
-        Ok(Self { control, stop, outputs, queue })
+        Ok(Self { control, stop, outputs, queue, reporters })
     }
 
     /// Takes no new requests and begins no more commands; what is under way goes on.
@@ -105,6 +104,11 @@ impl Services {
         }
         if tokio::time::timeout(CLOSE_STEP, self.queue).await.is_err() {
             tracing::debug!("the command queue was cut off");
+        }
+        for reporter in self.reporters {
+            if tokio::time::timeout(CLOSE_STEP, reporter).await.is_err() {
+                tracing::warn!("a result on its way was cut off; it is sent again after the start");
+            }
         }
         core.spool.close();
         if replaced {

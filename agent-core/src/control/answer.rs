@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::connection::Shared;
-use super::route::{Route, route};
+use super::route::{Route, Write, route};
 use super::{ApiAnswer, ApiRequest, ErrorKind, MAX_BODY, PeerCred};
 
 /// How long a client may take for the body of a request.
@@ -48,7 +48,7 @@ impl Exchange {
         let mut allowed = None;
         let answer = match route(request.method(), request.uri().path(), request.uri().query()) {
             Route::Read(question) => self.ask(question).await,
-            Route::Submit => self.submit(request.into_body()).await,
+            Route::Write(write) => self.write(write, request.into_body()).await,
             Route::WrongMethod { allow } => {
                 allowed = Some(allow);
                 let message =
@@ -67,7 +67,7 @@ impl Exchange {
         Ok(response)
     }
 
-    async fn submit(&self, body: Incoming) -> ApiAnswer {
+    async fn write(&self, write: Write, body: Incoming) -> ApiAnswer {
         if self.shared.may_submit.binary_search(&self.peer.uid).is_err() {
             let allowed: Vec<String> = self.shared.may_submit.iter().map(u32::to_string).collect();
             let message = format!(
@@ -79,32 +79,25 @@ impl Exchange {
             return ApiAnswer::error(ErrorKind::NotPermitted, message);
         }
         match receive(body).await {
-            Ok(body) => self.ask(ApiRequest::SubmitCommand { body }).await,
+            Ok(body) => self.ask(write.with(body)).await,
             Err(answer) => answer,
         }
     }
 
     async fn ask(&self, request: ApiRequest) -> ApiAnswer {
         let _busy = Busy::begin(&self.busy);
-        match request {
-            ApiRequest::SubmitCommand { .. } => self.handle_to_the_end(request).await,
-            ApiRequest::ShowCommand { id, after, wait } if !wait.is_zero() => {
-                let at_once =
-                    ApiRequest::ShowCommand { id: id.clone(), after, wait: Duration::ZERO };
-                let answer = tokio::select! {
-                    biased;
-                    () = self.shared.stopped() => None,
-                    answer = self.handle(ApiRequest::ShowCommand { id, after, wait }) => Some(answer),
-                };
-                match answer {
-                    Some(answer) => answer,
-                    None => self.handle(at_once).await,
-                }
-            }
-            ApiRequest::Status
-            | ApiRequest::Modules
-            | ApiRequest::ListCommands { .. }
-            | ApiRequest::ShowCommand { .. } => self.handle(request).await,
+        if request.changes_something() {
+            return self.handle_to_the_end(request).await;
+        }
+        let Some(at_once) = request.at_once() else { return self.handle(request).await };
+        let answer = tokio::select! {
+            biased;
+            () = self.shared.stopped() => None,
+            answer = self.handle(request) => Some(answer),
+        };
+        match answer {
+            Some(answer) => answer,
+            None => self.handle(at_once).await,
         }
     }
 

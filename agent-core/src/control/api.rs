@@ -45,11 +45,74 @@ pub enum ApiRequest {
         /// at once.
         wait: Duration,
     },
+    /// `GET /v1/changes`.
+    Changes {
+        /// Only changes with a greater number.
+        after: u64,
+        /// How many at most; 1 to 1000.
+        limit: usize,
+        /// How long to wait for the first one, at most [`MAX_WAIT`](super::MAX_WAIT). Zero: answer at once.
+        wait: Duration,
+    },
+    /// `GET /v1/results`.
+    Results {
+        /// How long to wait for a result, at most [`MAX_WAIT`](super::MAX_WAIT). Zero: answer at once.
+        wait: Duration,
+    },
     /// `POST /v1/commands` by somebody who may.
     SubmitCommand {
-        /// The envelope, not parsed; at most [`MAX_BODY`](super::MAX_BODY) bytes.
+        /// The command, not parsed; at most [`MAX_BODY`](super::MAX_BODY) bytes.
         body: Bytes,
     },
+    /// `POST /v1/commands/{id}/cancel` by somebody who may.
+    CancelCommand {
+        /// The id as the client wrote it, decoded but not checked.
+        id: String,
+        /// Why, not parsed; at most [`MAX_BODY`](super::MAX_BODY) bytes.
+        body: Bytes,
+    },
+    /// `POST /v1/results/{change}/ack` by somebody who may.
+    AcknowledgeResult {
+        /// The number of the result.
+        change: u64,
+    },
+}
+
+impl ApiRequest {
+    /// The same request without waiting, if it is one that waits.
+    pub(super) fn at_once(&self) -> Option<Self> {
+        let mut at_once = self.clone();
+        match &mut at_once {
+            Self::ShowCommand { wait, .. }
+            | Self::Changes { wait, .. }
+            | Self::Results { wait } => {
+                let waits = !wait.is_zero();
+                *wait = Duration::ZERO;
+                waits.then_some(at_once)
+            }
+            Self::Status
+            | Self::Modules
+            | Self::ListCommands { .. }
+            | Self::SubmitCommand { .. }
+            | Self::CancelCommand { .. }
+            | Self::AcknowledgeResult { .. } => None,
+        }
+    }
+
+    /// Whether it changes something, so that it is carried out to its end even when the client goes away.
+    pub(super) fn changes_something(&self) -> bool {
+        match self {
+            Self::SubmitCommand { .. }
+            | Self::CancelCommand { .. }
+            | Self::AcknowledgeResult { .. } => true,
+            Self::Status
+            | Self::Modules
+            | Self::ListCommands { .. }
+            | Self::ShowCommand { .. }
+            | Self::Changes { .. }
+            | Self::Results { .. } => false,
+        }
+    }
 }
 
 /// The answer to a request: an HTTP status and a JSON body.
@@ -89,9 +152,9 @@ impl ApiAnswer {
 pub trait ControlHandler: Send + Sync + 'static {
     /// Answers one request. Called side by side for up to [`MAX_CONNECTIONS`](super::MAX_CONNECTIONS) connections.
     ///
-    /// What the server guarantees: a [`ApiRequest::SubmitCommand`] is always run to its end, even when the client goes
-    /// away meanwhile. Every other call may be dropped at any await: when the client goes away, and a
-    /// [`ApiRequest::ShowCommand`] that waits also when the server stops (it is then asked again with a wait of zero).
+    /// What the server guarantees: what changes something is always run to its end, even when the client goes away
+    /// meanwhile. Every other call may be dropped at any await: when the client goes away, and one that waits also when
+    /// the server stops (it is then asked again with a wait of zero).
     ///
     /// A call that panics is answered with 500. A call that hangs costs its connection; the stop does not wait longer for
     /// it than [`ControlServer::finished`](super::ControlServer::finished) is told.

@@ -19,6 +19,9 @@ pub enum ErrorKind {
     RequestTimeout,
     /// `conflict`, 409: the id belongs to another command already; nothing was changed.
     Conflict,
+    /// `too_many_restarts`, 429: the agent was restarted as often as it may be within an hour; `error.retry_after_s` says
+    /// how long to wait.
+    TooManyRestarts,
     /// `body_too_large`, 413: the body has more than [`MAX_BODY`](super::MAX_BODY) bytes.
     BodyTooLarge,
     /// `uri_too_long`, 414.
@@ -33,7 +36,7 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// Every kind there is.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MalformedRequest,
         Self::BadQuery,
         Self::BadRequest,
@@ -42,6 +45,7 @@ impl ErrorKind {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::TooManyRestarts,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::HeadersTooLarge,
@@ -61,6 +65,7 @@ impl ErrorKind {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::Conflict => "conflict",
+            Self::TooManyRestarts => "too_many_restarts",
             Self::BodyTooLarge => "body_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::HeadersTooLarge => "headers_too_large",
@@ -79,6 +84,7 @@ impl ErrorKind {
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::Conflict => 409,
+            Self::TooManyRestarts => 429,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::HeadersTooLarge => 431,

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use hyper::Method;
+use hyper::body::Bytes;
 
 use super::{ApiAnswer, ApiRequest, ErrorKind, MAX_WAIT, path_segment};
 
 /// How many commands are listed unless told otherwise.
 const DEFAULT_LIMIT: usize = 20;
 
-/// The most commands that one answer lists.
+/// How many changes are listed unless told otherwise.
+const DEFAULT_CHANGES: usize = 100;
+
+/// The most commands or changes that one answer lists.
 const MAX_LIMIT: usize = 1000;
 
 /// What is asked for, before permission and body.
@@ -17,8 +21,8 @@ const MAX_LIMIT: usize = 1000;
 pub(super) enum Route {
     /// A request without a body.
     Read(ApiRequest),
-    /// `POST /v1/commands`.
-    Submit,
+    /// A request that changes something and may have a body.
+    Write(Write),
     /// The path exists, with another method.
     WrongMethod {
         /// The value of the header `Allow`.
@@ -28,28 +32,115 @@ pub(super) enum Route {
     Bad(ApiAnswer),
 }
 
+/// What is to be changed.
+#[derive(Debug, PartialEq)]
+pub(super) enum Write {
+    /// `POST /v1/commands`.
+    Submit,
+    /// `POST /v1/commands/{id}/cancel`, with the id.
+    Cancel(String),
+    /// `POST /v1/results/{change}/ack`, with the number.
+    Acknowledge(u64),
+}
+
+impl Write {
+    /// The whole request. An acknowledgement says everything in its path.
+    pub(super) fn with(self, body: Bytes) -> ApiRequest {
+        match self {
+            Self::Submit => ApiRequest::SubmitCommand { body },
+            Self::Cancel(id) => ApiRequest::CancelCommand { id, body },
+            Self::Acknowledge(change) => ApiRequest::AcknowledgeResult { change },
+        }
+    }
+}
+
 /// The route of a request. Trailing slashes count: `/v1/status/` does not exist.
 pub(super) fn route(method: &Method, path: &str, query: Option<&str>) -> Route {
-    let found = match path {
-        "/v1/status" => no_query(query).map(|()| ApiRequest::Status),
-        "/v1/modules" => no_query(query).map(|()| ApiRequest::Modules),
-        "/v1/commands" if *method == Method::POST => {
-            return no_query(query).map_or_else(bad_query, |()| Route::Submit);
-        }
-        "/v1/commands" => list(query),
-        _ => match path.strip_prefix("/v1/commands/") {
-            Some(segment) if !segment.is_empty() && !segment.contains('/') => show(segment, query),
-            _ => {
-                let message = format!("there is nothing at {path}");
-                return Route::Bad(ApiAnswer::error(ErrorKind::NotFound, message));
-            }
-        },
+    let Some(place) = Place::of(path) else {
+        let message = format!("there is nothing at {path}");
+        return Route::Bad(ApiAnswer::error(ErrorKind::NotFound, message));
     };
-    if *method != Method::GET {
-        let allow = if path == "/v1/commands" { "GET, POST" } else { "GET" };
+    let allow = place.allow();
+    let found = if *method == Method::GET && allow != POST {
+        place.read(query).map(Route::Read)
+    } else if *method == Method::POST && allow != GET {
+        no_query(query).and_then(|()| place.write()).map(Route::Write)
+    } else {
         return Route::WrongMethod { allow };
+    };
+    found.unwrap_or_else(bad_query)
+}
+
+const GET: &str = "GET";
+const POST: &str = "POST";
+
+/// What there is, by its path.
+enum Place<'a> {
+    Status,
+    Modules,
+    Commands,
+    Command(&'a str),
+    Cancel(&'a str),
+    Changes,
+    Results,
+    Acknowledge(&'a str),
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let parts: Vec<&str> = path.strip_prefix("/v1/")?.split('/').collect();
+        match parts[..] {
+            ["status"] => Some(Self::Status),
+            ["modules"] => Some(Self::Modules),
+            ["commands"] => Some(Self::Commands),
+            ["commands", id] if !id.is_empty() => Some(Self::Command(id)),
+            ["commands", id, "cancel"] if !id.is_empty() => Some(Self::Cancel(id)),
+            ["changes"] => Some(Self::Changes),
+            ["results"] => Some(Self::Results),
+            ["results", change, "ack"] if !change.is_empty() => Some(Self::Acknowledge(change)),
+            _ => None,
+        }
     }
-    found.map_or_else(bad_query, Route::Read)
+
+    /// The methods that are possible here.
+    fn allow(&self) -> &'static str {
+        match self {
+            Self::Commands => "GET, POST",
+            Self::Cancel(_) | Self::Acknowledge(_) => POST,
+            Self::Status | Self::Modules | Self::Command(_) | Self::Changes | Self::Results => GET,
+        }
+    }
+
+    fn read(self, query: Option<&str>) -> Result<ApiRequest, String> {
+        match self {
+            Self::Status => no_query(query).map(|()| ApiRequest::Status),
+            Self::Modules => no_query(query).map(|()| ApiRequest::Modules),
+            Self::Commands => list(query),
+            Self::Command(segment) => show(segment, query),
+            Self::Changes => changes(query),
+            Self::Results => {
+                let [wait_ms] = numbers(query, ["wait_ms"])?;
+                Ok(ApiRequest::Results { wait: wait(wait_ms) })
+            }
+            Self::Cancel(_) | Self::Acknowledge(_) => Err("nothing to read".to_owned()),
+        }
+    }
+
+    fn write(self) -> Result<Write, String> {
+        match self {
+            Self::Commands => Ok(Write::Submit),
+            Self::Cancel(segment) => decoded(segment).map(Write::Cancel),
+            Self::Acknowledge(change) => {
+                let number = change.parse().ok().filter(|_| is_digits(change));
+                let number =
+                    number.ok_or_else(|| format!("{change:?} is not the number of a result"));
+                number.map(Write::Acknowledge)
+            }
+            Self::Status | Self::Modules | Self::Command(_) | Self::Changes | Self::Results => {
+                Err("nothing to change".to_owned())
+            }
+        }
+    }
 }
 
 fn bad_query(message: String) -> Route {
@@ -58,22 +149,38 @@ fn bad_query(message: String) -> Route {
 
 fn list(query: Option<&str>) -> Result<ApiRequest, String> {
     let [limit] = numbers(query, ["limit"])?;
-    let limit = match limit {
-        None => DEFAULT_LIMIT,
-        Some(number) => usize::try_from(number)
-            .ok()
-            .filter(|number| (1..=MAX_LIMIT).contains(number))
-            .ok_or_else(|| format!("limit={number} is out of range: 1 to {MAX_LIMIT}"))?,
-    };
-    Ok(ApiRequest::ListCommands { limit })
+    Ok(ApiRequest::ListCommands { limit: limited(limit, DEFAULT_LIMIT)? })
+}
+
+fn changes(query: Option<&str>) -> Result<ApiRequest, String> {
+    let [after, limit, wait_ms] = numbers(query, ["after", "limit", "wait_ms"])?;
+    let limit = limited(limit, DEFAULT_CHANGES)?;
+    Ok(ApiRequest::Changes { after: after.unwrap_or(0), limit, wait: wait(wait_ms) })
+}
+
+fn limited(limit: Option<u64>, unless_told: usize) -> Result<usize, String> {
+    let Some(number) = limit else { return Ok(unless_told) };
+    let fits = usize::try_from(number).ok().filter(|number| (1..=MAX_LIMIT).contains(number));
+    fits.ok_or_else(|| format!("limit={number} is out of range: 1 to {MAX_LIMIT}"))
+}
+
+fn wait(wait_ms: Option<u64>) -> Duration {
+    Duration::from_millis(wait_ms.unwrap_or(0)).min(MAX_WAIT)
+}
+
+fn decoded(segment: &str) -> Result<String, String> {
+    let broken = || format!("the id {segment:?} has a broken percent escape");
+    path_segment::decode(segment).ok_or_else(broken)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn show(segment: &str, query: Option<&str>) -> Result<ApiRequest, String> {
-    let id = path_segment::decode(segment)
-        .ok_or_else(|| format!("the id {segment:?} has a broken percent escape"))?;
+    let id = decoded(segment)?;
     let [after, wait_ms] = numbers(query, ["after", "wait_ms"])?;
-    let wait = Duration::from_millis(wait_ms.unwrap_or(0)).min(MAX_WAIT);
-    Ok(ApiRequest::ShowCommand { id, after, wait })
+    Ok(ApiRequest::ShowCommand { id, after, wait: wait(wait_ms) })
 }
 
 fn no_query(query: Option<&str>) -> Result<(), String> {
@@ -93,7 +200,7 @@ fn numbers<const N: usize>(
             return Err(format!("unknown query parameter {key:?}; allowed: {allowed}"));
         };
         // `parse` alone would take a leading plus sign.
-        let number = text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+        let number = text.parse().ok().filter(|_| is_digits(text));
         let Some(number) = number else {
             return Err(format!("{key}={text:?} is not a whole number"));
         };
@@ -128,7 +235,7 @@ mod tests {
             get("/v1/commands?limit=1000"),
             Route::Read(ApiRequest::ListCommands { limit: 1000 })
         );
-        assert_eq!(route(&Method::POST, "/v1/commands", None), Route::Submit);
+        assert_eq!(route(&Method::POST, "/v1/commands", None), Route::Write(Write::Submit));
     }
 
     #[test]
@@ -138,6 +245,24 @@ mod tests {
             get("/v1/commands/a%2Fb?after=7&wait_ms=250"),
             Route::Read(ApiRequest::ShowCommand { id: "a/b".into(), after: Some(7), wait })
         );
+    }
+
+    #[test]
+    fn changes_begin_with_the_oldest_unless_told() {
+        let wait = Duration::ZERO;
+        let all = Route::Read(ApiRequest::Changes { after: 0, limit: 100, wait });
+        assert_eq!(get("/v1/changes"), all);
+    }
+
+    #[test]
+    fn what_is_cancelled_or_acknowledged_is_in_the_path() {
+        let post = |path| route(&Method::POST, path, None);
+        let cancel = Route::Write(Write::Cancel("a/b".to_owned()));
+        assert_eq!(post("/v1/commands/a%2Fb/cancel"), cancel);
+        assert_eq!(post("/v1/results/7/ack"), Route::Write(Write::Acknowledge(7)));
+        for path in ["/v1/results/+7/ack", "/v1/results/x/ack", "/v1/commands/%zz/cancel"] {
+            assert!(matches!(post(path), Route::Bad(answer) if answer.status == 400), "{path}");
+        }
     }
 
     #[test]
@@ -164,6 +289,8 @@ mod tests {
             ),
             ("/v1/commands/x?after=-1", "400 after=\"-1\" is not a whole number"),
             ("/v1/commands/%zz", "400 the id \"%zz\" has a broken percent escape"),
+            ("/v1/changes?limit=0", "400 limit=0 is out of range: 1 to 1000"),
+            ("/v1/results?after=1", "400 unknown query parameter \"after\"; allowed: wait_ms"),
         ];
         for (target, message) in refused {
             assert_eq!(refusal(target), message, "{target}");
@@ -183,6 +310,10 @@ mod tests {
         let wrong = |method, path| route(&method, path, None);
         assert_eq!(wrong(Method::POST, "/v1/status"), Route::WrongMethod { allow: "GET" });
         assert_eq!(wrong(Method::DELETE, "/v1/commands/x"), Route::WrongMethod { allow: "GET" });
+        assert_eq!(
+            wrong(Method::GET, "/v1/commands/x/cancel"),
+            Route::WrongMethod { allow: "POST" }
+        );
         assert_eq!(wrong(Method::PUT, "/v1/commands"), Route::WrongMethod { allow: "GET, POST" });
         let not_found = wrong(Method::POST, "/nothing");
         assert!(matches!(not_found, Route::Bad(answer) if answer.status == 404));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish};
+use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Step};
 use restart::{Decision, Event, Scope};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -92,9 +92,11 @@ impl Agent {
         }
         match order.record.kind {
             CommandType::RestartAgent | CommandType::RestartModule => self.begin_restart(order),
-            CommandType::Reload | CommandType::CheckConfig => self.begin_configuration(order),
-            // The executor does not hand stops on: they come past the queue.
-            CommandType::Stop => drop(order.reply.send(Execution::Deferred)),
+            CommandType::Reload => self.begin_reload(order),
+            // Not handed on by their executors: stops come past the queue, and a check needs nothing of the loop.
+            CommandType::Stop | CommandType::CheckConfig => {
+                drop(order.reply.send(Execution::Deferred));
+            }
         }
     }
 
@@ -124,16 +126,10 @@ impl Agent {
         }
     }
 
-    fn begin_configuration(&mut self, Order { record, reply }: Order) {
+    fn begin_reload(&mut self, Order { record, reply }: Order) {
         let core = Arc::clone(&self.core);
         self.begin(OperationKind::Modules, Some(record.id.clone()), |told| async move {
-            let end = match record.kind {
-                CommandType::Reload => reload::reload(&core, Some(&record.id), told).await,
-                CommandType::RestartAgent
-                | CommandType::RestartModule
-                | CommandType::Stop
-                | CommandType::CheckConfig => reload::check_config(&core),
-            };
+            let end = reload::reload(&core, Some(&record.id), told).await;
             if reply.send(Execution::Finished(end)).is_err() {
                 tracing::error!(id = %record.id, "nobody takes the end of the command");
             }
@@ -178,13 +174,15 @@ impl Agent {
             Decision::Accepted => self.hurry(force),
             Decision::Joined { to } => {
                 let text = format!("it joins the restart under way, command {to}");
-                tokio::spawn(async move { core.progress(&record.id, "joined", None, &text).await });
+                tokio::spawn(
+                    async move { core.progress(&record.id, Step::new("joined", text)).await },
+                );
                 self.hurry(force);
             }
             Decision::Overtakes { what } => {
                 let text = format!("it overtakes the restart of modules, command {what}");
                 tokio::spawn(async move {
-                    core.progress(&record.id, "overtakes", None, &text).await;
+                    core.progress(&record.id, Step::new("overtakes", text)).await;
                 });
                 if let Some(operation) = &self.operation {
                     operation.make_way.send_replace(Claim::ARestart { force });

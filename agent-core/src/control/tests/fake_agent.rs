@@ -66,6 +66,17 @@ impl FakeAgent {
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap();
                 ApiAnswer::ok(json!({ "id": id, "after": after, "wait_ms": wait_ms }))
             }
+            ApiRequest::Changes { after, limit, wait } => {
+                let wait = u64::try_from(wait.as_millis()).unwrap();
+                ApiAnswer::ok(json!({ "after": after, "limit": limit, "wait_ms": wait }))
+            }
+            ApiRequest::Results { wait } => {
+                ApiAnswer::ok(json!({ "wait_ms": u64::try_from(wait.as_millis()).unwrap() }))
+            }
+            ApiRequest::CancelCommand { id, body } => {
+                ApiAnswer::ok(json!({ "cancel": id, "text": String::from_utf8_lossy(&body) }))
+            }
+            ApiRequest::AcknowledgeResult { change } => ApiAnswer::ok(json!({ "ack": change })),
             ApiRequest::SubmitCommand { body } => {
                 self.gate.acquire().await.unwrap().forget();
                 self.submitted.add_permits(1);

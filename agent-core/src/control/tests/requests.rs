@@ -16,6 +16,15 @@ async fn every_route_reaches_the_handler() {
     let path = format!("{}?after=5&wait_ms=1", command_path("one/two"));
     assert_eq!(get(&path).await.body, json!({ "id": "one/two", "after": 5, "wait_ms": 1 }));
 
+    let changes = json!({ "after": 5, "limit": 2, "wait_ms": 7 });
+    assert_eq!(get("/v1/changes?after=5&limit=2&wait_ms=7").await.body, changes);
+    assert_eq!(get("/v1/results?wait_ms=3").await.body, json!({ "wait_ms": 3 }));
+    let path = format!("{}/cancel", command_path("one/two"));
+    let cancelled = scene.client.post(&path, json!({ "reason": "x" })).await.unwrap().body;
+    assert_eq!(cancelled, json!({ "cancel": "one/two", "text": r#"{"reason":"x"}"# }));
+    let acknowledged = scene.client.post("/v1/results/12/ack", json!({})).await.unwrap().body;
+    assert_eq!(acknowledged, json!({ "ack": 12 }));
+
     scene.agent.gate.add_permits(1);
     let posted = scene.client.post("/v1/commands", json!({ "id": "x" })).await.unwrap();
     assert_eq!((posted.status, &posted.body["text"]), (202, &json!(r#"{"id":"x"}"#)));
@@ -50,6 +59,9 @@ async fn a_user_who_may_not_submit_is_told_who_may_and_can_still_read() {
     let own = rustix::process::geteuid().as_raw();
     let somebody_else = own + 4242;
     let scene = Scene::only_for(somebody_else);
+    for path in ["/v1/commands/a/cancel", "/v1/results/1/ack"] {
+        assert_eq!(scene.client.post(path, json!({})).await.unwrap().status, 403, "{path}");
+    }
     let answer = scene.client.post("/v1/commands", json!({})).await.unwrap();
     let message =
         format!("user {own} may not submit commands; these user ids may: {somebody_else}");
