@@ -57,7 +57,8 @@ impl Stage {
         };
         File::create(&stage.log_file)?;
         let text = format!(
-            "logcollector:\n  files: [{}]\n  read_interval: 10ms\n  start_at: beginning\n",
+            "logcollector:\n  files: [{}]\n  read_interval: 10ms\n  start_at: beginning\n\
+             commands:\n  max_restarts_per_hour: 0\n",
             json!(stage.log_file)
         );
         fs::write(config, text)?;
