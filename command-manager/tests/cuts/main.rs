@@ -1,0 +1,14 @@
+//! The journal when the process or the disk ends in the middle: cut at each operation on its files, or refused one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests fail by panicking, and start themselves as child processes that report on standard output"
+)]
+
+mod api;
+mod history;
+mod uncut;
+mod verdict;
