@@ -9,6 +9,11 @@
 )]
 
 mod api;
+mod child;
+mod disk;
+mod every_cut;
 mod history;
+mod plan;
 mod uncut;
 mod verdict;
+mod vfs;
