@@ -9,6 +9,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use fastrand::Rng;
+
 use crate::child;
 use crate::history::{self, BEGINNING, Told, Tries};
 use crate::plan::{Cut, How, Operation, Plan};
@@ -30,6 +32,8 @@ struct Proof {
     left: Mutex<HashSet<u64>>,
     /// Cuts that made a command's second attempt its last.
     given_up: AtomicUsize,
+    /// Second cuts that came before the end.
+    second_cuts: AtomicUsize,
 }
 
 impl Proof {
@@ -43,6 +47,7 @@ impl Proof {
             answers,
             left: Mutex::default(),
             given_up: AtomicUsize::new(0),
+            second_cuts: AtomicUsize::new(0),
         }
     }
 
@@ -65,6 +70,19 @@ impl Proof {
         if self.left.lock().unwrap().insert(left(folder.path(), &before.told)) {
             self.goes_on(folder.path(), &before.told, 1);
         }
+    }
+
+    /// Kills a history, cuts the power while it goes on, goes on again and checks all.
+    fn survives_twice(&self, at: usize) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut before =
+            child::perform(folder.path(), BEGINNING, Some(Cut { how: How::Before, at }));
+        let rest = self.operations.len() - at;
+        let second = Cut { how: How::Power, at: 1 + Rng::with_seed(at as u64).usize(..=rest) };
+        let between = child::perform(folder.path(), BEGINNING + LATER, Some(second));
+        self.second_cuts.fetch_add(usize::from(between.operations.is_none()), Ordering::Relaxed);
+        before.told.extend(between.told);
+        self.goes_on(folder.path(), &before.told, 2);
     }
 
     fn goes_on(&self, folder: &Path, before: &[Told], cuts: i64) {
@@ -136,4 +154,14 @@ fn a_history_that_is_cut_anywhere_goes_on_to_the_same_end() {
     }
     let (left, given_up) = (proof.left.into_inner().unwrap().len(), proof.given_up.into_inner());
     println!("They left {left} different states, {given_up} after a second attempt.");
+}
+
+#[test]
+fn a_history_that_is_cut_twice_comes_to_its_end() {
+    let proof = Proof::begin();
+    let at: Vec<usize> = (1..=proof.operations.len()).collect();
+    for_each_at_once(&at, |at| proof.survives_twice(*at));
+    let (cuts, given_up) = (proof.second_cuts.into_inner(), proof.given_up.into_inner());
+    println!("{} cut points, {cuts} of them with a second one later:", at.len());
+    println!("{given_up} commands were given up after a second attempt.");
 }
