@@ -85,7 +85,8 @@ pub(crate) fn plot_of(id: &str) -> Plot {
     plot.unwrap_or(Plot::Plain)
 }
 
-/// How often something is asked that is refused: once where the disk works, which makes every refusal a failure.
+/// How often something is asked that is refused: once where the disk works, which makes every refusal a failure, and
+/// more often where it is made to refuse once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tries(pub(crate) usize);
 

@@ -11,7 +11,10 @@
 mod api;
 mod child;
 mod disk;
+mod disk_faults;
 mod every_cut;
+mod every_refusal;
+mod fault;
 mod history;
 mod plan;
 mod uncut;

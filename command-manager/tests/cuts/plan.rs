@@ -1,4 +1,4 @@
-//! What happens to the operations on the files of a folder: they are counted, and one of them is the last.
+//! What happens to the operations on the files of a folder: they are counted, and one of them is refused or the last.
 
 use std::fmt;
 use std::path::Path;
@@ -10,6 +10,7 @@ use rusqlite::ffi;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
+use crate::fault::Fault;
 
 /// An operation that changes something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +56,7 @@ pub(crate) struct Plan(Mutex<State>);
 struct State {
     done: Vec<Operation>,
     cut: Option<Cut>,
+    fault: Option<Fault>,
     /// Holds all content where the power is to be cut.
     disk: Option<Disk>,
 }
@@ -62,6 +64,8 @@ struct State {
 /// What is done with an operation.
 enum Verdict {
     Perform,
+    /// Answer with this code of SQLite; of a write, half is done first, as a disk does on which room ends.
+    Refuse(i32),
     CutBefore,
     CutHalfway,
     CutAfter,
@@ -76,6 +80,16 @@ impl Plan {
             How::PowerWithSurvivors => Some(Disk::new(Some(cut.at as u64))),
         };
         Self(Mutex::new(State { cut: Some(cut), disk, ..State::default() }))
+    }
+
+    /// From now on the operations are refused that `fault` says.
+    pub(crate) fn refuse(&self, fault: Fault) {
+        self.state().fault = Some(fault);
+    }
+
+    /// Nothing is refused any more; says whether anything was.
+    pub(crate) fn lift(&self) -> bool {
+        self.state().fault.take().is_some_and(|fault| fault.has_struck())
     }
 
     /// The operations so far.
@@ -177,8 +191,12 @@ impl State {
         half: impl FnOnce(&mut Self),
     ) -> i32 {
         self.done.push(operation);
-        match self.verdict() {
+        match self.verdict(operation) {
             Verdict::Perform => return whole(self),
+            Verdict::Refuse(code) => {
+                half(self);
+                return code;
+            }
             Verdict::CutBefore => (),
             Verdict::CutHalfway => half(self),
             Verdict::CutAfter => drop(whole(self)),
@@ -190,7 +208,10 @@ impl State {
         unreachable!("nothing survives SIGKILL")
     }
 
-    fn verdict(&self) -> Verdict {
+    fn verdict(&mut self, operation: Operation) -> Verdict {
+        if let Some(code) = self.fault.as_mut().and_then(|fault| fault.refuses(operation)) {
+            return Verdict::Refuse(code);
+        }
         match self.cut.filter(|cut| cut.at == self.done.len()) {
             None => Verdict::Perform,
             Some(cut) => match cut.how {

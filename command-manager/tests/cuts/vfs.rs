@@ -1,4 +1,4 @@
-//! An SQLite VFS over that of the system, in which a [`Plan`] counts or cuts what changes the files of a folder.
+//! An SQLite VFS over that of the system, in which a [`Plan`] counts, refuses or cuts what changes the files of a folder.
 #![expect(unsafe_code, reason = "SQLite takes a VFS as tables of C functions")]
 
 mod file;
