@@ -15,6 +15,7 @@ mod disk_faults;
 mod every_cut;
 mod every_refusal;
 mod fault;
+mod file_systems;
 mod history;
 mod plan;
 mod uncut;
