@@ -162,7 +162,13 @@ async fn opening_refused(refusal: Refusal, lasting: Lasting, at: usize, fresh: b
         Ok(agent) => agent.close(),
         Err(reason) => {
             assert!(struck, "{reason}");
-            let named = ["disk I/O error", "disk is full", "unable to open database file"];
+            let named = [
+                "disk I/O error",
+                "disk is full",
+                "unable to open database file",
+                // What the check of the whole file says of a page that cannot be read.
+                "unable to get the page",
+            ];
             assert!(named.iter().any(|one| reason.contains(one)), "{reason}");
         }
     }
@@ -195,4 +201,11 @@ async fn an_opening_that_the_disk_refuses_anywhere_loses_nothing() {
         count += every_opening_refused(refusal).await;
     }
     println!("{count} openings were refused a change, or closed after one was");
+}
+
+#[tokio::test]
+#[ignore = "fails: the check of the file takes a page that cannot be read for damage, and sets the journal aside"]
+async fn an_opening_that_cannot_read_is_refused_and_loses_nothing() {
+    let count = every_opening_refused(Refusal::Reads).await;
+    println!("{count} openings were refused a read");
 }

@@ -13,6 +13,8 @@ pub(crate) enum Refusal {
     Syncs,
     /// `ENOSPC` for what takes room.
     Room,
+    /// `EIO` for each read.
+    Reads,
 }
 
 /// How long a disk refuses.
@@ -50,11 +52,15 @@ impl Fault {
             (Refusal::Changes | Refusal::Room, Operation::Create) => ffi::SQLITE_CANTOPEN,
             (Refusal::Syncs, Operation::Sync) => ffi::SQLITE_IOERR_FSYNC,
             (Refusal::Room, Operation::Write) => ffi::SQLITE_FULL,
-            (Refusal::Changes, Operation::Sync) | (Refusal::Syncs | Refusal::Room, _) => {
-                return None;
-            }
+            (Refusal::Changes, Operation::Sync)
+            | (Refusal::Syncs | Refusal::Room | Refusal::Reads, _) => return None,
         };
         self.strikes().then_some(code)
+    }
+
+    /// What SQLite is answered, if a read is refused now.
+    pub(crate) fn refuses_read(&mut self) -> Option<i32> {
+        (self.refusal == Refusal::Reads && self.strikes()).then_some(ffi::SQLITE_IOERR_READ)
     }
 
     fn strikes(&mut self) -> bool {

@@ -218,3 +218,11 @@ async fn open_read_only(test: &str) -> Option<String> {
 async fn on_a_read_only_file_system_the_journal_is_refused_and_stays_as_it_is() {
     open_read_only("on_a_read_only_file_system_the_journal_is_refused_and_stays_as_it_is").await;
 }
+
+#[tokio::test]
+#[ignore = "fails: the reason is \"unable to open database file\", which does not tell what to do"]
+async fn the_reason_of_a_journal_that_is_read_only_says_so() {
+    let test = "the_reason_of_a_journal_that_is_read_only_says_so";
+    let Some(said) = open_read_only(test).await else { return };
+    assert!(said.to_lowercase().contains("read-only"), "{said}");
+}

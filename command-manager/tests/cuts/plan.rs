@@ -165,7 +165,9 @@ impl Plan {
 
     /// Reads, unless the system's file is to be read.
     pub(crate) fn read(&self, path: &Path, buffer: &mut [u8], offset: i64) -> Option<i32> {
-        self.state().disk.as_ref().map(|disk| disk.read(path, buffer, offset))
+        let mut state = self.state();
+        let refused = state.fault.as_mut().and_then(Fault::refuses_read);
+        refused.or_else(|| state.disk.as_ref().map(|disk| disk.read(path, buffer, offset)))
     }
 
     /// The size of a file, unless the system's file tells it.
