@@ -1,5 +1,6 @@
 //! The verbs that ask a running agent: what they send, how they wait, and what they print.
 
+mod audit_text;
 mod command;
 mod envelope;
 mod error;
@@ -9,6 +10,7 @@ mod paint;
 mod record;
 mod screen;
 mod status_text;
+mod step_text;
 mod stop;
 mod table;
 
@@ -79,7 +81,7 @@ async fn ask(
         }
         Question::Commands(CommandsVerb::Show { id }) => {
             let record = Record::new(get(client, &command_path(&id)).await?.body)?;
-            screen.answer(record.value(), |paint| outcome_text::command(&record, paint));
+            screen.answer(record.value(), |paint| audit_text::command(&record, paint));
             Ok(Exit::Success)
         }
     }

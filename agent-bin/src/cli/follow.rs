@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::error::CliError;
-use super::outcome_text::live_line;
 use super::record::Record;
 use super::screen::Screen;
+use super::step_text::live_line;
 
 /// How long to rest before asking again.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -1,23 +1,10 @@
-//! What became of a command, as text for people: live lines, the outcome, the timeline, the whole record.
+//! What became of a command, as text for people: the outcome, the modules, the timeline.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::paint::{Paint, Tone, harmless, tone_of};
 use super::record::{Record, list, timestamp};
 use super::table::{Cell, table};
-
-/// A line for one entry of a history: how long after the acceptance, which stage, which module, and what was said.
-pub(super) fn live_line(entry: &Value, accepted_at: Option<Timestamp>, paint: Paint) -> String {
-    let at = timestamp(&entry["at"]);
-    let since = accepted_at.zip(at).map(|(from, to)| to.duration_since(from).as_secs_f64());
-    let since = since.map_or_else(String::new, |seconds| format!("{seconds:+.3} s"));
-    let field = |name: &str| harmless(entry[name].as_str().unwrap_or(""));
-    let (stage, module, text) = (field("stage"), field("module"), field("text"));
-    let subject = if module.is_empty() { text } else { format!("{module}: {text}") };
-    let since = paint.text(Tone::Faint, &format!("{since:>11}"));
-    format!("{since}  {stage:<10}  {subject}").trim_end().to_owned()
-}
 
 /// The end of a command: one line that says it all, then what is known about modules and times.
 pub(super) fn outcome(record: &Record, paint: Paint) -> String {
@@ -31,38 +18,6 @@ pub(super) fn outcome(record: &Record, paint: Paint) -> String {
         text.push('\n');
         text.push_str(&part);
     }
-    text
-}
-
-/// A record with everything that is known about it.
-pub(super) fn command(record: &Record, paint: Paint) -> String {
-    let value = record.value();
-    let mut fields = vec![
-        ("command", record.text("id").to_owned()),
-        ("type", record.text("type").to_owned()),
-        ("target", target(&value["target"])),
-        ("reason", record.text("reason").to_owned()),
-        ("requester", requester(&value["requester"])),
-        ("origin", record.value()["origin"]["moduleName"].as_str().unwrap_or("").to_owned()),
-        ("accepted", when(&value["accepted_at"])),
-        ("finished", when(&value["finished_at"])),
-    ];
-    if value["force"] == true {
-        fields.push(("forced", "yes".to_owned()));
-    }
-    if let Some(attempts) = value["attempts"].as_u64().filter(|attempts| *attempts > 1) {
-        fields.push(("attempts", attempts.to_string()));
-    }
-    let mut text = String::new();
-    for (name, shown) in fields.iter().filter(|(_, shown)| !shown.is_empty()) {
-        let name = paint.text(Tone::Faint, &format!("{name:<10}"));
-        text.push_str(&format!("{name}  {}\n", harmless(shown)));
-    }
-    text.push('\n');
-    for entry in record.history() {
-        text.push_str(&format!("{}\n", live_line(entry, record.accepted_at(), paint)));
-    }
-    text.push_str(&format!("\n{}", outcome(record, paint)));
     text
 }
 
@@ -155,14 +110,6 @@ fn timeline(result: &Value, paint: Paint) -> Option<String> {
     };
     let rows: Vec<Vec<Cell>> = list(&result["timeline"]).iter().filter_map(row).collect();
     (!rows.is_empty()).then(|| table(&["AT", "PHASE"], &rows, paint))
-}
-
-/// `uid 0, pid 42, /usr/bin/wazuh-agent`, as far as it is known.
-fn requester(value: &Value) -> String {
-    let number = |name: &str| value[name].as_i64().map(|number| format!("{name} {number}"));
-    let executable = value["executable"].as_str().map(ToOwned::to_owned);
-    let parts = [number("uid"), number("pid"), executable];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// A number of milliseconds: whole ones as they are, others to a tenth.

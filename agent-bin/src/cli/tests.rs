@@ -1,5 +1,6 @@
 //! The command line against a fake agent, with everything it prints.
 
+mod auditing;
 mod fake_agent;
 mod following;
 mod stopping;
