@@ -102,6 +102,16 @@ impl FakeAgent {
         self.record.send_modify(|record| push(record, millis, status, stage, module, text));
     }
 
+    /// Adds an entry about `module`, through whose stage so many of so many are.
+    pub(super) fn counts(&self, millis: u32, stage: &str, module: &str, done: u32, total: u32) {
+        self.record.send_modify(|record| {
+            push(record, millis, "in_progress", stage, Some(module), "done");
+            if let Some(entry) = record["history"].as_array_mut().and_then(|it| it.last_mut()) {
+                entry["count"] = json!({ "done": done, "total": total });
+            }
+        });
+    }
+
     /// Finishes the command.
     pub(super) fn finishes(
         &self,

@@ -25,6 +25,7 @@ async fn restart_across_the_change(place: &Place, line: &str) -> Run {
     let (run, ()) = tokio::join!(place.run(line), async {
         agent.is_asked().await;
         agent.happens(1, "in_progress", "started", None, "attempt 1");
+        agent.counts(10, "saved", "logcollector", 1, 2);
         agent.happens(20, "in_progress", "stopped", Some("logcollector"), "stopped in 3 ms");
         place.go_away(first).await;
         agent.finishes(456, "success", 0, "the agent was restarted", restarted());
@@ -44,6 +45,7 @@ async fn a_restart_is_followed_across_the_change_of_the_process() {
     let run = restart_across_the_change(&place, "restart --reason upgrade").await;
     let expected = "   +0.000 s  accepted    waiting for its turn
    +0.001 s  started     attempt 1
+   +0.010 s  saved       logcollector [1/2]: done
    +0.020 s  stopped     logcollector: stopped in 3 ms
    +0.456 s  finished    the agent was restarted
 success: restarted by helper, down for 12.3 ms, 456 ms in all, pid 100 -> 200, generation 1 -> 2
@@ -69,8 +71,8 @@ async fn for_programs_standard_output_is_the_final_record_and_nothing_else() {
     assert_eq!((&record["status"], &record["result"]), (&json!("success"), &restarted()));
     assert_eq!((&record["target"], &record["force"]), (&json!(["fim"]), &json!(true)));
     let seqs: Vec<_> = record["history"].as_array().unwrap().iter().map(|e| &e["seq"]).collect();
-    assert_eq!(seqs, [1, 2, 3, 4], "the whole history, also what came before the change");
-    assert_eq!(run.err.lines().count(), 4, "{}", run.err);
+    assert_eq!(seqs, [1, 2, 3, 4, 5], "the whole history, also what came before the change");
+    assert_eq!(run.err.lines().count(), 5, "{}", run.err);
 }
 
 #[tokio::test]
