@@ -66,7 +66,7 @@ impl From<&ApiAnswer> for Exit {
     fn from(answer: &ApiAnswer) -> Self {
         match answer.status {
             200..=299 => Self::Success,
-            400 | 403 | 409 | 413 => Self::Refused,
+            400 | 403 | 409 | 413 | 429 => Self::Refused,
             _ => Self::Failed,
         }
     }
@@ -111,7 +111,7 @@ mod tests {
     fn an_answer_is_success_refusal_or_failure() {
         let exit = |status| Exit::from(&ApiAnswer { status, body: Value::Null });
         assert_eq!(exit(202), Exit::Success);
-        assert_eq!([400, 403, 409].map(exit), [Exit::Refused; 3]);
+        assert_eq!([400, 403, 409, 429].map(exit), [Exit::Refused; 4]);
         assert_eq!([404, 500, 503].map(exit), [Exit::Failed; 3]);
     }
 }

@@ -85,9 +85,20 @@ impl CliError {
         }
     }
 
-    /// What `--json` prints instead of an answer.
+    /// What `--json` prints instead of an answer: code and message, and what else the agent said about it.
     pub(super) fn to_json(&self) -> Value {
-        json!({ "error": { "code": self.code(), "message": self.to_string() } })
+        let said = match self {
+            Self::Answer(answer) => answer.body["error"].as_object().cloned(),
+            Self::Client(_)
+            | Self::Unexpected { .. }
+            | Self::NotFinished { .. }
+            | Self::NotGone { .. }
+            | Self::Runtime { .. } => None,
+        };
+        let mut error = said.unwrap_or_default();
+        error.insert("code".to_owned(), self.code().into());
+        error.insert("message".to_owned(), self.to_string().into());
+        json!({ "error": error })
     }
 
     fn code(&self) -> &str {

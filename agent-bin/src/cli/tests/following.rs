@@ -145,6 +145,25 @@ async fn a_user_who_may_not_ask_gets_the_agents_words_and_exit_code_four() {
     assert_eq!((run.exit, run.out, run.err), (Exit::Refused, format!("{error}\n"), String::new()));
 }
 
+#[tokio::test]
+async fn a_restart_too_many_is_refused_and_programs_learn_when_to_ask_again() {
+    let place = Place::new();
+    let agent = FakeAgent::new();
+    let message = "the agent may be restarted 6 times an hour (commands.max_restarts_per_hour): ask again in 600 s";
+    let error = json!({
+        "error": { "code": "too_many_restarts", "message": message, "retry_after_s": 600 },
+    });
+    *agent.refusal.lock().unwrap() = Some(ApiAnswer { status: 429, body: error.clone() });
+    let _server = place.serve(&agent);
+    let run = place.run("restart").await;
+    assert_eq!(
+        run,
+        Run { exit: Exit::Refused, out: String::new(), err: format!("error: {message}\n") }
+    );
+    let run = place.run("restart --json").await;
+    assert_eq!((run.exit, run.out, run.err), (Exit::Refused, format!("{error}\n"), String::new()));
+}
+
 async fn restart_that_ends(status: &str, error: i32, text: &str, result: Value) -> Run {
     let place = Place::new();
     let agent = FakeAgent::new();
