@@ -91,6 +91,15 @@ pub(crate) enum CommandsVerb {
         /// Its id
         id: String,
     },
+    /// Cancel a command that has not been begun
+    #[command(after_help = EXIT_CODES)]
+    Cancel {
+        /// Its id
+        id: String,
+        /// Why, for the audit record
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+    },
 }
 
 /// How long to follow a command, and why it was given.
@@ -209,6 +218,17 @@ mod tests {
             panic!("not a restart")
         };
         assert_eq!(args.following.timeout, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn a_command_is_cancelled_by_its_id_and_with_a_reason() {
+        let Verb::Ask(Question::Commands(CommandsVerb::Cancel { id, reason })) =
+            parse("wazuh-agent commands cancel c-1 --reason mistake").unwrap().verb
+        else {
+            panic!("not a cancel")
+        };
+        assert_eq!((id.as_str(), reason.as_deref()), ("c-1", Some("mistake")));
+        assert_eq!(parse("wazuh-agent commands cancel").unwrap_err().exit_code(), 2);
     }
 
     #[test]

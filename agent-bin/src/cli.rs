@@ -1,12 +1,14 @@
 //! The verbs that ask a running agent: what they send, how they wait, and what they print.
 
 mod audit_text;
+mod cancel;
 mod command;
 mod envelope;
 mod error;
 mod follow;
 mod outcome_text;
 mod paint;
+mod patience;
 mod record;
 mod screen;
 mod status_text;
@@ -74,15 +76,28 @@ async fn ask(
             screen.answer(&answer.body, |paint| status_text::modules(&answer.body, paint));
             Ok(Exit::Success)
         }
-        Question::Commands(CommandsVerb::List { limit }) => {
+        Question::Commands(verb) => commands(client, verb, screen).await,
+    }
+}
+
+async fn commands(
+    client: &ControlClient,
+    verb: CommandsVerb,
+    screen: &mut Screen,
+) -> Result<Exit, CliError> {
+    match verb {
+        CommandsVerb::List { limit } => {
             let answer = get(client, &format!("/v1/commands?limit={limit}")).await?;
             screen.answer(&answer.body, |paint| status_text::commands(&answer.body, paint));
             Ok(Exit::Success)
         }
-        Question::Commands(CommandsVerb::Show { id }) => {
+        CommandsVerb::Show { id } => {
             let record = Record::new(get(client, &command_path(&id)).await?.body)?;
             screen.answer(record.value(), |paint| audit_text::command(&record, paint));
             Ok(Exit::Success)
+        }
+        CommandsVerb::Cancel { id, reason } => {
+            cancel::cancel(client, &id, reason.as_deref(), screen).await
         }
     }
 }

@@ -29,6 +29,13 @@ pub(super) enum CliError {
         /// The time given.
         timeout: Duration,
     },
+    /// There was an agent, but nobody has answered since.
+    Silent {
+        /// For how long.
+        limit: Duration,
+        /// Why there was no answer the last time.
+        error: ClientError,
+    },
     /// The agent took the stop, but its process is still there.
     NotGone {
         /// The agent.
@@ -56,6 +63,10 @@ impl fmt::Display for CliError {
                 "the outcome of command {id} is not known after {}; look again with `wazuh-agent commands show {id}`",
                 format_duration(*timeout)
             ),
+            Self::Silent { limit, error } => {
+                let limit = format_duration(*limit);
+                write!(f, "no answer for {limit}, given up: {}", client_text(error))
+            }
             Self::NotGone { pid, timeout } => {
                 write!(
                     f,
@@ -80,6 +91,7 @@ impl CliError {
         match self {
             Self::Client(error) => error.into(),
             Self::Answer(answer) => answer.into(),
+            Self::Silent { .. } => Exit::NotRunning,
             Self::NotFinished { .. } | Self::NotGone { .. } => Exit::TimedOut,
             Self::Unexpected { .. } | Self::Runtime { .. } => Exit::Failed,
         }
@@ -92,6 +104,7 @@ impl CliError {
             Self::Client(_)
             | Self::Unexpected { .. }
             | Self::NotFinished { .. }
+            | Self::Silent { .. }
             | Self::NotGone { .. }
             | Self::Runtime { .. } => None,
         };
@@ -103,7 +116,7 @@ impl CliError {
 
     fn code(&self) -> &str {
         match self {
-            Self::Client(ClientError::NotRunning { .. }) => "not_running",
+            Self::Client(ClientError::NotRunning { .. }) | Self::Silent { .. } => "not_running",
             Self::Client(ClientError::PermissionDenied { .. }) => "permission_denied",
             Self::Client(ClientError::Interrupted { .. }) => "interrupted",
             Self::Client(ClientError::TimedOut)

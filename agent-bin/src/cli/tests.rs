@@ -1,8 +1,10 @@
 //! The command line against a fake agent, with everything it prints.
 
 mod auditing;
+mod cancelling;
 mod fake_agent;
 mod following;
+mod scripted_agent;
 mod stopping;
 mod transcripts;
 mod without_agent;

@@ -10,9 +10,16 @@ const NOT_RUNNING: &str = "no agent is running: nobody answers on SOCKET (No suc
 #[tokio::test]
 async fn every_verb_says_that_no_agent_runs_and_how_to_start_one() {
     let place = Place::new();
-    for line in
-        ["restart", "reload", "stop", "status", "modules", "commands list", "commands show x"]
-    {
+    for line in [
+        "restart",
+        "reload",
+        "stop",
+        "status",
+        "modules",
+        "commands list",
+        "commands show x",
+        "commands cancel x",
+    ] {
         let people = place.run(line).await;
         let expected = Run {
             exit: Exit::NotRunning,
