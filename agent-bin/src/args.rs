@@ -35,7 +35,7 @@ pub(crate) struct GlobalOptions {
     /// The control socket; RUN_DIR/control.sock unless given
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
-    /// Print one JSON object on standard output, for programs
+    /// Print one JSON object on standard output, for programs; `commands watch` prints one a line
     #[arg(long, global = true)]
     pub(crate) json: bool,
 }
@@ -99,6 +99,13 @@ pub(crate) enum CommandsVerb {
         /// Why, for the audit record
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
+    },
+    /// Show what happens to any command as it happens, also across restarts of the agent, until Ctrl-C
+    #[command(after_help = EXIT_CODES)]
+    Watch {
+        /// Begin after the change of this number, 0 for the oldest that is kept; with what is new unless given
+        #[arg(long, value_name = "N")]
+        after: Option<u64>,
     },
 }
 
@@ -232,12 +239,28 @@ mod tests {
     }
 
     #[test]
+    fn commands_are_watched_from_now_on_unless_told() {
+        for (line, begin) in [
+            ("wazuh-agent commands watch", None),
+            ("wazuh-agent commands watch --after 0", Some(0)),
+        ] {
+            let Verb::Ask(Question::Commands(CommandsVerb::Watch { after })) =
+                parse(line).unwrap().verb
+            else {
+                panic!("{line}")
+            };
+            assert_eq!(after, begin, "{line}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_refused_with_what_is_allowed() {
         for (line, text) in [
             ("wazuh-agent restart --timeout soon", "500ms, 90s or 2m"),
             ("wazuh-agent restart --timeout 0", "500ms, 90s or 2m"),
             ("wazuh-agent restart --module ../x", "invalid module name"),
             ("wazuh-agent commands list --limit 0", "1..=1000"),
+            ("wazuh-agent commands watch --after soon", "invalid digit"),
             ("wazuh-agent demo --restarts 0", "1..=1000"),
             ("wazuh-agent retsart", "restart"),
         ] {

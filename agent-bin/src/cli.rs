@@ -15,6 +15,7 @@ mod status_text;
 mod step_text;
 mod stop;
 mod table;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use crate::exit::Exit;
 use crate::paths::Surroundings;
 use command::Order;
 use error::CliError;
+use patience::SILENCE;
 use record::Record;
 use screen::Screen;
 
@@ -99,6 +101,7 @@ async fn commands(
         CommandsVerb::Cancel { id, reason } => {
             cancel::cancel(client, &id, reason.as_deref(), screen).await
         }
+        CommandsVerb::Watch { after } => watch::watch(client, after, SILENCE, screen).await,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where output goes: for people, or one JSON object for programs.
+//! Where output goes: for people, or as JSON objects for programs, one a line.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -41,6 +41,17 @@ impl Screen {
     pub(super) fn answer(&mut self, value: &Value, text: impl FnOnce(Paint) -> String) {
         let text = if self.json { format!("{value}\n") } else { text(self.paint) };
         self.keep(|screen| screen.out.write_all(text.as_bytes()));
+    }
+
+    /// One of many answers, shown at once: `value` on a line for programs, `text` for people.
+    pub(super) fn item(&mut self, value: &Value, text: impl FnOnce(Paint) -> String) {
+        self.answer(value, text);
+        self.keep(|screen| screen.out.flush());
+    }
+
+    /// Whether something could not be written. Nothing is written any more then.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// A line that shows how far something is. Programs get it on standard error, so that standard output is one object.

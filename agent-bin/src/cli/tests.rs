@@ -7,4 +7,5 @@ mod following;
 mod scripted_agent;
 mod stopping;
 mod transcripts;
+mod watching;
 mod without_agent;

@@ -223,10 +223,19 @@ impl Place {
     }
 
     async fn ask(&self, question: Question, json: bool) -> Run {
+        self.printed(json, async |screen| answer(&self.socket(), question, screen).await).await
+    }
+
+    /// What `act` prints, and how it ends.
+    pub(super) async fn printed(
+        &self,
+        json: bool,
+        act: impl AsyncFnOnce(&mut Screen) -> Exit,
+    ) -> Run {
         let (out, err) = (Pane::default(), Pane::default());
         let paint = Paint { on: false };
         let mut screen = Screen::new(Box::new(out.clone()), Box::new(err.clone()), json, paint);
-        let exit = answer(&self.socket(), question, &mut screen).await;
+        let exit = act(&mut screen).await;
         let exit = screen.finish(exit);
         let shown = |pane: &Pane| pane.text().replace(self.socket().to_str().unwrap(), "SOCKET");
         Run { exit, out: shown(&out), err: shown(&err) }

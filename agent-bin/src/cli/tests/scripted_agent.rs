@@ -38,14 +38,18 @@ pub(super) async fn run_against(line: &str, turns: Vec<Turn>) -> (Run, Vec<Strin
 }
 
 /// Listens on the socket of `place`; whoever connects waits until it is his turn.
-fn listen(place: &Place) -> UnixListener {
+pub(super) fn listen(place: &Place) -> UnixListener {
     let listener = place.listen();
     listener.set_nonblocking(true).unwrap();
     UnixListener::from_std(listener).unwrap()
 }
 
 /// Takes the turns one after the other, then stops listening.
-async fn play(place: &Place, mut listener: UnixListener, turns: Vec<Turn>) -> Vec<String> {
+pub(super) async fn play(
+    place: &Place,
+    mut listener: UnixListener,
+    turns: Vec<Turn>,
+) -> Vec<String> {
     let mut asked = Vec::new();
     for turn in turns {
         if matches!(turn, Turn::Restart) {

@@ -19,6 +19,8 @@ async fn every_verb_says_that_no_agent_runs_and_how_to_start_one() {
         "commands list",
         "commands show x",
         "commands cancel x",
+        "commands watch",
+        "commands watch --after 0",
     ] {
         let people = place.run(line).await;
         let expected = Run {
