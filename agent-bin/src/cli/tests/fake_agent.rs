@@ -173,6 +173,13 @@ impl ControlHandler for FakeAgent {
                 }
                 ApiRequest::ShowCommand { after, wait, .. } => self.show(after, wait).await,
                 ApiRequest::SubmitCommand { body } => self.submit(&peer, &body),
+                // Asked for with `scripted_agent`, which shows the words of the question.
+                ApiRequest::Changes { .. }
+                | ApiRequest::Results { .. }
+                | ApiRequest::CancelCommand { .. }
+                | ApiRequest::AcknowledgeResult { .. } => {
+                    ApiAnswer::error(ErrorKind::NotFound, "this agent keeps one command")
+                }
             }
         })
     }
