@@ -13,14 +13,24 @@ pub(super) struct Line {
     pub(super) min: f64,
     pub(super) max: f64,
     pub(super) rounds: usize,
-    /// The most that is granted, in the same unit; without it nothing is judged.
-    pub(super) at_most: Option<f64>,
+    /// Without it nothing is judged.
+    pub(super) bound: Option<Bound>,
+}
+
+/// The worst median that passes, in the unit of the line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Line {
     /// `None` when nothing is judged.
     pub(super) fn passes(&self) -> Option<bool> {
-        self.at_most.map(|most| self.median <= most)
+        self.bound.map(|bound| match bound {
+            Bound::AtMost(most) => self.median <= most,
+            Bound::AtLeast(least) => self.median >= least,
+        })
     }
 }
 
@@ -40,7 +50,7 @@ pub(super) fn judge(measure: &Measure) -> Result<Line> {
             min,
             max,
             rounds: values.len(),
-            at_most: measure.at_most.map(most),
+            bound: measure.target.map(bound),
         })
     };
     judged().with_context(|| format!("{:?} has a round without a number", measure.name))
@@ -56,10 +66,11 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-fn most(target: Target) -> f64 {
+fn bound(target: Target) -> Bound {
     match target {
-        Target::Value(value) => value,
-        Target::NLogN(from, to) => (to * to.ln()) / (from * from.ln()),
+        Target::AtMost(most) => Bound::AtMost(most),
+        Target::AtMostNLogN(from, to) => Bound::AtMost((to * to.ln()) / (from * from.ln())),
+        Target::AtLeast(least) => Bound::AtLeast(least),
     }
 }
 
@@ -67,27 +78,35 @@ fn most(target: Target) -> f64 {
 mod tests {
     use super::*;
 
-    fn measure(of: &[f64], per: Option<&[f64]>, at_most: Option<Target>) -> Measure {
+    fn measure(of: &[f64], per: Option<&[f64]>, target: Option<Target>) -> Measure {
         Measure {
             name: "a".to_owned(),
             unit: "ms".to_owned(),
             of: of.to_vec(),
             per: per.map(<[f64]>::to_vec),
-            at_most,
+            target,
         }
     }
 
     #[test]
     fn the_median_is_judged_and_not_the_extremes() {
-        let line = judge(&measure(&[90.0, 1.0, 50.0], None, Some(Target::Value(50.0)))).unwrap();
+        let line = judge(&measure(&[90.0, 1.0, 50.0], None, Some(Target::AtMost(50.0)))).unwrap();
         assert_eq!((line.min, line.median, line.max, line.rounds), (1.0, 50.0, 90.0, 3));
         assert_eq!(line.passes(), Some(true), "as much as granted");
     }
 
     #[test]
     fn more_than_granted_fails() {
-        let line = judge(&measure(&[50.1], None, Some(Target::Value(50.0)))).unwrap();
+        let line = judge(&measure(&[50.1], None, Some(Target::AtMost(50.0)))).unwrap();
         assert_eq!(line.passes(), Some(false));
+    }
+
+    #[test]
+    fn less_than_asked_for_fails() {
+        let passes =
+            |of| judge(&measure(&[of], None, Some(Target::AtLeast(10.0)))).unwrap().passes();
+        assert_eq!(passes(9.9), Some(false));
+        assert_eq!(passes(10.0), Some(true), "as much as asked for");
     }
 
     #[test]
@@ -104,7 +123,7 @@ mod tests {
 
     #[test]
     fn n_log_n_from_a_thousand_to_ten_thousand_is_thirteen_and_a_third() {
-        let target = Some(Target::NLogN(1_000.0, 10_000.0));
+        let target = Some(Target::AtMostNLogN(1_000.0, 10_000.0));
         let passes = |ratio| judge(&measure(&[ratio], None, target)).unwrap().passes();
         assert_eq!(passes(13.33), Some(true));
         assert_eq!(passes(13.34), Some(false));
@@ -112,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_round_without_a_number_is_an_error_and_no_pass() {
-        let error = judge(&measure(&[0.0], Some(&[0.0]), Some(Target::Value(1.0)))).unwrap_err();
+        let error = judge(&measure(&[0.0], Some(&[0.0]), Some(Target::AtMost(1.0)))).unwrap_err();
         assert_eq!(error.to_string(), "\"a\" has a round without a number");
     }
 }

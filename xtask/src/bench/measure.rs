@@ -5,7 +5,8 @@
 //!   "measures": [ { "name": "whole loop", "unit": "ms", "of": [4.1, 4.0], "per": [2.0, 2.1], "at_most": 3.0 } ] }
 //! ```
 //! `of` has one number for each round. With `per` the quotient of the two numbers of each round is judged. `at_most` is a
-//! number, or `{"n_log_n": [FROM, TO]}` for a quotient that may grow as n log n does; without it nothing is judged.
+//! number, or `{"n_log_n": [FROM, TO]}` for a quotient that may grow as n log n does; `at_least` is a number and stands in
+//! its place where more is better. Without either nothing is judged.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -25,16 +26,18 @@ pub(crate) struct Measure {
     pub(crate) unit: String,
     pub(crate) of: Vec<f64>,
     pub(crate) per: Option<Vec<f64>>,
-    pub(crate) at_most: Option<Target>,
+    pub(crate) target: Option<Target>,
 }
 
-/// What is granted.
+/// What is granted or asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Target {
-    /// This value, in the unit of the measure.
-    Value(f64),
-    /// A growth of n log n between these two numbers.
-    NLogN(f64, f64),
+    /// No more than this value, in the unit of the measure.
+    AtMost(f64),
+    /// No more than a growth of n log n between these two numbers.
+    AtMostNLogN(f64, f64),
+    /// No less than this value, in the unit of the measure.
+    AtLeast(f64),
 }
 
 impl Measured {
@@ -57,8 +60,8 @@ impl Measure {
                 ensure!(per.len() == of.len(), "`of` and `per` are of different rounds");
             }
             let unit = measure["unit"].as_str().context("`unit` is missing")?;
-            let at_most = target(&measure["at_most"])?;
-            Ok(Self { name: name.to_owned(), unit: unit.to_owned(), of, per, at_most })
+            let target = target(&measure["at_most"], &measure["at_least"])?;
+            Ok(Self { name: name.to_owned(), unit: unit.to_owned(), of, per, target })
         };
         read().with_context(|| format!("measure {name:?}"))
     }
@@ -73,15 +76,20 @@ fn numbers(value: &Value) -> Result<Option<Vec<f64>>> {
     list.context("`of` and `per` are lists of numbers").map(Some)
 }
 
-fn target(value: &Value) -> Result<Option<Target>> {
-    if value.is_null() {
+fn target(at_most: &Value, at_least: &Value) -> Result<Option<Target>> {
+    ensure!(at_most.is_null() || at_least.is_null(), "`at_most` and `at_least` exclude each other");
+    if !at_least.is_null() {
+        let least = at_least.as_f64().context("`at_least` is no number")?;
+        return Ok(Some(Target::AtLeast(least)));
+    }
+    if at_most.is_null() {
         return Ok(None);
     }
-    if let Some(number) = value.as_f64() {
-        return Ok(Some(Target::Value(number)));
+    if let Some(number) = at_most.as_f64() {
+        return Ok(Some(Target::AtMost(number)));
     }
-    match numbers(&value["n_log_n"])?.as_deref() {
-        Some([from, to]) if *from > 1.0 && to > from => Ok(Some(Target::NLogN(*from, *to))),
+    match numbers(&at_most["n_log_n"])?.as_deref() {
+        Some([from, to]) if *from > 1.0 && to > from => Ok(Some(Target::AtMostNLogN(*from, *to))),
         _ => bail!(
             "`at_most` is neither a number nor {{\"n_log_n\": [FROM, TO]}} of growing numbers"
         ),
@@ -102,22 +110,24 @@ mod tests {
             r#"{ "settings": {"runtime": "one thread"}, "measures": [
                 { "name": "a", "unit": "ms", "of": [1, 2.5] },
                 { "name": "b", "unit": "times", "of": [1], "per": [2], "at_most": 3 },
-                { "name": "c", "unit": "times", "of": [1], "at_most": {"n_log_n": [10, 100]} } ] }"#,
+                { "name": "c", "unit": "times", "of": [1], "at_most": {"n_log_n": [10, 100]} },
+                { "name": "d", "unit": "1/s", "of": [1], "at_most": null, "at_least": 10 } ] }"#,
         )
         .unwrap();
-        let measure = |name: &str, unit: &str, of: &[f64], per, at_most| Measure {
+        let measure = |name: &str, unit: &str, of: &[f64], per, target| Measure {
             name: name.to_owned(),
             unit: unit.to_owned(),
             of: of.to_vec(),
             per,
-            at_most,
+            target,
         };
         assert_eq!(
             measured.measures,
             [
                 measure("a", "ms", &[1.0, 2.5], None, None),
-                measure("b", "times", &[1.0], Some(vec![2.0]), Some(Target::Value(3.0))),
-                measure("c", "times", &[1.0], None, Some(Target::NLogN(10.0, 100.0))),
+                measure("b", "times", &[1.0], Some(vec![2.0]), Some(Target::AtMost(3.0))),
+                measure("c", "times", &[1.0], None, Some(Target::AtMostNLogN(10.0, 100.0))),
+                measure("d", "1/s", &[1.0], None, Some(Target::AtLeast(10.0))),
             ]
         );
         assert_eq!(measured.settings["runtime"], "one thread");
@@ -130,6 +140,11 @@ mod tests {
             (r#""of": null"#, "`of` is missing"),
             (r#""of": ["1"]"#, "`of` and `per` are lists of numbers"),
             (r#""of": [1, 2], "per": [1]"#, "`of` and `per` are of different rounds"),
+            (r#""of": [1], "at_least": "10""#, "`at_least` is no number"),
+            (
+                r#""of": [1], "at_most": 3, "at_least": 2"#,
+                "`at_most` and `at_least` exclude each other",
+            ),
             (
                 r#""of": [1], "at_most": {"n_log_n": [100, 10]}"#,
                 "`at_most` is neither a number nor {\"n_log_n\": [FROM, TO]} of growing numbers",
