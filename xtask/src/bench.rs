@@ -27,21 +27,33 @@ pub(crate) enum Bench {
         #[arg(long, num_args = 1.., value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
         modules: Vec<u32>,
     },
+    /// The journal of commands: how long an acceptance takes, alone, among many, and when the journal is full
+    Journal {
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Fails when something that has a target misses it.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
-    let Bench::Loop { json, modules } = bench;
-    let mut arguments = Vec::new();
-    if !modules.is_empty() {
-        arguments.push("--modules".to_owned());
-        arguments.extend(modules.iter().map(ToString::to_string));
-    }
-    let measured = measured_by(workspace, "restart", "shutdown_loop", &arguments)?;
+    let (name, measured, json) = match bench {
+        Bench::Loop { json, modules } => {
+            let mut arguments = Vec::new();
+            if !modules.is_empty() {
+                arguments.push("--modules".to_owned());
+                arguments.extend(modules.iter().map(ToString::to_string));
+            }
+            ("loop", measured_by(workspace, "restart", "shutdown_loop", &arguments)?, *json)
+        }
+        Bench::Journal { json } => {
+            ("journal", measured_by(workspace, "command-manager", "journal", &[])?, *json)
+        }
+    };
     let lines = measured.measures.iter().map(judge).collect::<Result<_>>()?;
-    let report = Report { bench: "loop", settings: measured.settings, lines };
+    let report = Report { bench: name, settings: measured.settings, lines };
     let machine = machine::facts();
-    if *json {
+    if json {
         println!("{}", report.json(machine));
     } else {
         print!("{}", report.table(&machine));
