@@ -19,7 +19,8 @@
 //! servers use, are understood too.
 //!
 //! In both forms `null` is a value like any other and not the same as a missing field. Fields that are not known here
-//! are kept and sent back. A command is answered in the form in which it came.
+//! are kept and sent back. A command is answered in the form in which it came. For other programs the folder `schema` has
+//! a JSON Schema of each form.
 
 mod answer;
 mod arguments;
