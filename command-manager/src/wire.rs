@@ -14,13 +14,13 @@
 //! {"document_id": "c-17", "action": {"name": "restart-agent", "version": "1.0", "args": {"reason": "…"}},
 //!  "source": "engine", "user": "ana", "target": {"type": "agent", "id": "001"}, "expires_at": "2026-01-31T08:30:00Z"}
 //! ```
-//! Only `document_id` and `action.name` have to be there. `action.args` holds `modules` (like `parameters.data`), `force`
-//! and `reason`, or is a list like `parameters.extra_args`. The names `restart`, `agent_restart` and `agent_reload`, which
-//! servers use, are understood too.
+//! Only `document_id` and `action.name` have to be there. `action.args` holds `modules` (like `parameters.data`),
+//! `force` and `reason`, or is a list like `parameters.extra_args`. The names `restart`, `agent_restart` and
+//! `agent_reload`, which servers use, are understood too.
 //!
 //! In both forms `null` is a value like any other and not the same as a missing field. Fields that are not known here
-//! are kept and sent back. A command is answered in the form in which it came. For other programs the folder `schema` has
-//! a JSON Schema of each form.
+//! are kept and sent back. A command is answered in the form in which it came. For other programs the folder `schema`
+//! has a JSON Schema of each form.
 
 mod answer;
 mod arguments;
@@ -107,9 +107,9 @@ pub fn parse_envelope(bytes: &[u8]) -> Result<Envelope, WireError> {
 
 /// Reads a command that is a document. Pure, and never panics.
 ///
-/// `action.args` as a list means the same as `parameters.extra_args` of an envelope. `document_id` becomes the id of the
-/// command, `source` and `user` its origin. `target.id` is not compared with anything: the document has come to the
-/// agent that it is for.
+/// `action.args` as a list means the same as `parameters.extra_args` of an envelope. `document_id` becomes the id of
+/// the command, `source` and `user` its origin. `target.id` is not compared with anything: the document has come to
+/// the agent that it is for.
 ///
 /// # Errors
 /// [`WireError`] says what was found where, and what is allowed there.

@@ -23,9 +23,9 @@ pub struct Answer<'a> {
 /// The answer to the command `received`, which came in the form `form`. Pure; nothing of `received` is lost but the
 /// fields that are filled in.
 ///
-/// An envelope gets `id`, `parameters.status`, `parameters.error` and `result` (null when there is none). A document gets
-/// `status` and `result`: an object with `code` (0 success, 1 failure, 2 not finished, 3 timeout), `message` (the text),
-/// `error` (the number) and `data` (the result, null when there is none).
+/// An envelope gets `id`, `parameters.status`, `parameters.error` and `result` (null when there is none). A document
+/// gets `status` and `result`: an object with `code` (0 success, 1 failure, 2 not finished, 3 timeout), `message` (the
+/// text), `error` (the number) and `data` (the result, null when there is none).
 #[must_use]
 pub fn answer(form: WireForm, received: Value, end: &Answer<'_>) -> Value {
     let mut fields = object(received);
