@@ -44,6 +44,12 @@ pub enum JournalError {
         /// What SQLite said.
         reason: String,
     },
+    /// There is no room left on the disk.
+    #[error("there is no room for the command journal: {reason}")]
+    Full {
+        /// What SQLite said.
+        reason: String,
+    },
     /// The file is damaged. It is looked at closely at the next start, and set aside then.
     #[error("the command journal is damaged, and is set aside at the next start: {reason}")]
     Corrupt {
@@ -68,6 +74,7 @@ impl From<rusqlite::Error> for JournalError {
         let reason = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt { reason },
+            Some(ErrorCode::DiskFull) => Self::Full { reason },
             _ => Self::Storage { reason },
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi};
 use tracing::warn;
 
 use super::schema::{self, Found};
@@ -88,12 +88,18 @@ fn attempt(path: &Path, settings: &Settings) -> Result<OpenFile, Trouble> {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Trouble::Damaged(error.to_string())
         }
-        _ => Trouble::Refused(storage(path, "open", &error)),
+        _ => Trouble::Refused(storage(path, "open", &said(&error))),
     };
     make_private(path).map_err(|error| Trouble::Refused(storage(path, "create", &error)))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(trouble)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(trouble)?;
+    if connection.is_readonly(MAIN_DB).map_err(trouble)? {
+        // SQLite would go on without writing, and fail later for a reason that tells nobody what to do.
+        let reason =
+            "the file system is read-only, or the file may not be written: make it writable";
+        return Err(Trouble::Refused(storage(path, "open", &reason)));
+    }
     // Until the file is known to be good it is not touched: closing would write its log into it and remove the log.
     let keep_log = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
     connection.set_db_config(keep_log, true).map_err(trouble)?;
@@ -117,7 +123,7 @@ fn attempt(path: &Path, settings: &Settings) -> Result<OpenFile, Trouble> {
         JournalError::Damaged { .. } | JournalError::Corrupt { .. } => {
             Trouble::Damaged(error.to_string())
         }
-        JournalError::Storage { .. } | JournalError::Closed => {
+        JournalError::Full { .. } | JournalError::Storage { .. } | JournalError::Closed => {
             Trouble::Refused(storage(path, "read", &error))
         }
     })?;
@@ -126,6 +132,16 @@ fn attempt(path: &Path, settings: &Settings) -> Result<OpenFile, Trouble> {
         clear_suspicion(path).map_err(|error| Trouble::Refused(storage(path, "check", &error)))?;
     }
     Ok(OpenFile { connection, interrupted, set_aside: None, checked })
+}
+
+/// What SQLite says, with what exactly it was doing: "disk I/O error" alone does not tell a full disk from a broken one.
+fn said(error: &rusqlite::Error) -> String {
+    match error.sqlite_error() {
+        Some(sqlite) if sqlite.extended_code > 0xff => {
+            format!("{error} ({})", ffi::code_to_str(sqlite.extended_code))
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// The bytes of the file and its log; unknown ones count as none.
@@ -137,7 +153,19 @@ fn size(path: &Path) -> u64 {
 /// What is damaged in the file, if something is.
 fn check(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    Ok((found != "ok").then_some(found))
+    match refusal_within(&found) {
+        Some(refused) => Err(rusqlite::Error::SqliteFailure(refused, Some(found))),
+        None => Ok((found != "ok").then_some(found)),
+    }
+}
+
+/// The error because of which the check could not read a page. It says so like of damage, but a disk that refuses to read
+/// has damaged nothing.
+fn refusal_within(found: &str) -> Option<ffi::Error> {
+    let (_, number) = found.rsplit_once("error code=")?;
+    let digits = number.find(|c: char| !c.is_ascii_digit()).map_or(number, |end| &number[..end]);
+    let error = ffi::Error::new(digits.parse().ok()?);
+    (!matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)).then_some(error)
 }
 
 fn clear_suspicion(path: &Path) -> io::Result<()> {

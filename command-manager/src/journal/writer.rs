@@ -122,7 +122,8 @@ fn serve(
         }
         let before = connection.total_changes();
         let answers = commit(connection, &mut batch);
-        if connection.total_changes() != before {
+        let one_was_done = answers.iter().any(Result::is_ok);
+        if one_was_done && connection.total_changes() != before {
             changed.send_modify(|number| *number += 1);
         }
         let is_corrupt =

@@ -204,7 +204,6 @@ async fn an_opening_that_the_disk_refuses_anywhere_loses_nothing() {
 }
 
 #[tokio::test]
-#[ignore = "fails: the check of the file takes a page that cannot be read for damage, and sets the journal aside"]
 async fn an_opening_that_cannot_read_is_refused_and_loses_nothing() {
     let count = every_opening_refused(Refusal::Reads).await;
     println!("{count} openings were refused a read");

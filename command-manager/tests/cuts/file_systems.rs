@@ -15,7 +15,7 @@ use crate::history::{BEGINNING, Delivery, deliver};
 const FOLDER: &str = "COMMAND_MANAGER_CUTS_MOUNTED";
 
 /// Half a MiB is a few dozen commands.
-const SMALL: &str = "mount -t tmpfs -o size=512k,mode=700 tmpfs \"$0\"";
+const SMALL: &str = "mount -t tmpfs -o size=2m,mode=700 tmpfs \"$0\"";
 
 const READ_ONLY: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"";
 
@@ -220,7 +220,6 @@ async fn on_a_read_only_file_system_the_journal_is_refused_and_stays_as_it_is() 
 }
 
 #[tokio::test]
-#[ignore = "fails: the reason is \"unable to open database file\", which does not tell what to do"]
 async fn the_reason_of_a_journal_that_is_read_only_says_so() {
     let test = "the_reason_of_a_journal_that_is_read_only_says_so";
     let Some(said) = open_read_only(test).await else { return };
