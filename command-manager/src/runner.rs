@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, warn};
 
 use crate::journal::{Change, Claim, Journal, JournalError};
@@ -31,7 +31,7 @@ pub(crate) struct Runner {
     stop: Stopping,
     under_way: JoinSet<(CommandId, Execution)>,
     /// What is finished by somebody else, with the time by which that has to be.
-    deferred: Vec<(CommandId, Instant)>,
+    deferred: Vec<(CommandId, Option<Instant>)>,
     /// When to look for commands that have expired; `None` while nothing is known to wait.
     sweep_at: Option<Instant>,
 }
@@ -94,27 +94,27 @@ impl Runner {
         }
     }
 
-    /// Waits for whatever comes first, and sees to it.
+    /// Waits until another command may have its turn, and sees to what comes meanwhile.
     async fn until_something(
         &mut self,
         journal: &Journal,
         changes: &mut watch::Receiver<u64>,
         stopping: bool,
     ) -> Result<(), Over> {
-        let late = self.deferred.iter().map(|(_, at)| *at).min();
-        let sweep = self.sweep_at.filter(|_| !stopping);
-        tokio::select! {
-            Some(ended) = self.under_way.join_next() => self.ended(journal, ended).await,
-            changed = changes.changed(), if !stopping => changed.map_err(|_| Over),
-            () = self.stop.asked(), if !stopping => Ok(()),
-            () = at(late), if !stopping => self.time_out_deferred(journal).await,
-            () = at(sweep) => match journal.sweep().await {
-                Ok(waiting) => {
-                    self.sweep_at = waiting.then(|| Instant::now() + SWEEP);
-                    Ok(())
-                }
-                Err(error) => self.pause_after(&error).await,
-            },
+        loop {
+            let late = self.deferred.iter().filter_map(|(_, at)| *at).min();
+            let sweep = self.sweep_at.filter(|_| !stopping);
+            tokio::select! {
+                Some(ended) = self.under_way.join_next() => return self.ended(journal, ended).await,
+                changed = changes.changed(), if !stopping => return changed.map_err(|_| Over),
+                () = self.stop.asked(), if !stopping => return Ok(()),
+                () = at(late), if !stopping => return self.time_out_deferred(journal).await,
+                // What it ends is a change.
+                () = at(sweep) => match journal.sweep().await {
+                    Ok(waiting) => self.sweep_at = waiting.then(|| Instant::now() + SWEEP),
+                    Err(error) => return self.pause_after(&error).await,
+                },
+            }
         }
     }
 
@@ -128,13 +128,13 @@ impl Runner {
                 return (id, Execution::Finished(nobody_for(&command)));
             };
             let executing = panics::catch(executor.execute(&command, &progress));
-            let execution = match timeout(limit, executing).await {
-                Ok(Ok(execution)) => execution,
-                Ok(Err(panic)) => {
+            let execution = tokio::select! {
+                biased;
+                executed = executing => executed.unwrap_or_else(|panic| {
                     let text = format!("the executor panicked: {}", panics::text(&*panic));
                     Execution::Finished(Finish::failure(ErrorCode::Failed, text))
-                }
-                Err(_) => Execution::Finished(too_late(limit)),
+                }),
+                () = at(Instant::now().checked_add(limit)) => Execution::Finished(too_late(limit)),
             };
             (id, execution)
         });
@@ -161,16 +161,15 @@ impl Runner {
 
     fn defer(&mut self, id: CommandId) {
         let limit = self.manager.settings().timeout;
-        self.deferred.push((id, Instant::now() + limit));
+        self.deferred.push((id, Instant::now().checked_add(limit)));
     }
 
     /// Ends the deferred commands that nobody has finished in their time.
     async fn time_out_deferred(&mut self, journal: &Journal) -> Result<(), Over> {
         let now = Instant::now();
         let limit = self.manager.settings().timeout;
-        let (late, others) = self.deferred.drain(..).partition(|(_, at)| *at <= now);
-        self.deferred = others;
-        let late: Vec<(CommandId, Instant)> = late;
+        let is_late = |at: &Option<Instant>| at.is_some_and(|at| at <= now);
+        let late: Vec<_> = self.deferred.extract_if(.., |(_, at)| is_late(at)).collect();
         for (id, _) in late {
             self.finish(journal, &id, too_late(limit)).await?;
         }

@@ -13,8 +13,8 @@ pub struct Settings {
     /// How many restarts of the whole agent are accepted within an hour; 0 is no limit. Default 60. More than that is a
     /// storm, which costs the machine more than it gives.
     pub max_restarts_per_hour: u32,
-    /// How long a command may be under way before it ends as `timeout`. Default 5 min: a restart of the agent takes 30 s at
-    /// most, its confirmation 15 s, and the start in between what the modules take.
+    /// How long a command may be under way before it ends as `timeout`; [`Duration::MAX`] is for ever. Default 5 min: a
+    /// restart of the agent takes 30 s at most, its confirmation 15 s, and the start in between what the modules take.
     pub timeout: Duration,
     /// How long a command that says nothing about it may wait for its turn.
     pub time_to_live: TimeToLive,

@@ -83,9 +83,9 @@ pub(super) fn after(
     Ok(Changes { changes, gap: after < gone.unsigned_abs() })
 }
 
-/// The number of the newest change; 0 before the first.
+/// The number of the newest change, also if that is gone with its command; 0 before the first.
 pub(super) fn newest(connection: &Connection) -> Result<u64, JournalError> {
-    let query = "SELECT coalesce(max(change), 0) FROM changes";
+    let query = "SELECT max((SELECT coalesce(max(change), 0) FROM changes), (SELECT gone_through FROM feed))";
     let newest: i64 = connection.prepare_cached(query)?.query_row([], |row| row.get(0))?;
     Ok(newest.unsigned_abs())
 }

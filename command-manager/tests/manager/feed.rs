@@ -77,6 +77,7 @@ async fn whoever_asks_for_changes_that_are_gone_is_told() {
         scene.give_it_a_chance().await;
     }
     run.stop().await;
+    assert_eq!(scene.manager.newest_change().await, Ok(3), "a number is never given twice");
     scene.order("b", CommandType::Reload).await;
     let gone = scene.manager.changes(0, 9).await.unwrap();
     assert_eq!((gone.gap, gone.changes[0].change), (true, 4));
