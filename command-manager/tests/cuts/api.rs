@@ -3,13 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use command_manager::{
     AcceptError, Acceptance, Change, CommandId, CommandManager, CommandRecord, Envelope, ErrorCode,
-    Execution, Executor, Finish, Judgement, WallClock, parse_envelope,
+    Execution, Executor, Executors, Finish, Judgement, ProgressSink, Report, ReportError, Reporter,
+    Settings, Step, TimeToLive, WallClock, parse_envelope,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -37,6 +39,23 @@ pub(crate) enum Answer {
     Refused(String),
 }
 
+/// Nothing here ends by its time: the clock jumps from process to process, and the time of the runtime is virtual and runs
+/// ahead of the journal's thread.
+fn patient() -> Settings {
+    const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    let time_to_live =
+        TimeToLive { restart_agent: LONG, restart_module: LONG, reload: LONG, check_config: LONG };
+    Settings {
+        timeout: Duration::MAX,
+        time_to_live,
+        keep_for: LONG,
+        remember_ids_for: LONG,
+        report_for: LONG,
+        reporters: vec![Receiver::NAME.to_owned()],
+        ..Settings::default()
+    }
+}
+
 /// A process' view of a journal.
 pub(crate) struct Agent {
     manager: Arc<CommandManager>,
@@ -47,8 +66,8 @@ impl Agent {
     /// failure here: no cut and no refusal may damage it.
     pub(crate) fn open(folder: &Path, second: i64) -> Result<Self, String> {
         let clock = Arc::new(Ticking(AtomicI64::new(second)));
-        let (manager, set_aside) =
-            CommandManager::open(&journal_of(folder), clock).map_err(|error| error.to_string())?;
+        let (manager, set_aside) = CommandManager::open(&journal_of(folder), clock, patient())
+            .map_err(|error| error.to_string())?;
         assert_eq!(set_aside, None, "the journal was taken for damaged");
         Ok(Self { manager: Arc::new(manager) })
     }
@@ -59,6 +78,7 @@ impl Agent {
             Ok(Acceptance::Known(record)) => Answer::Known(shown(&record)),
             Err(AcceptError::Conflict { .. }) => Answer::Conflict,
             Err(AcceptError::Storage { reason }) => Answer::Refused(reason),
+            Err(error @ AcceptError::TooManyRestarts { .. }) => panic!("{error}"),
         }
     }
 
@@ -89,9 +109,24 @@ impl Agent {
     pub(crate) fn run(&self, folder: &Path) -> Run {
         let (stop, stopped) = watch::channel(false);
         let (tell, deferred) = mpsc::unbounded_channel();
-        let manager = Arc::downgrade(&self.manager);
-        let executor = Arc::new(Effecting { effects: effects_of(folder), manager, deferred: tell });
-        Run { task: tokio::spawn(Arc::clone(&self.manager).run(executor, stopped)), stop, deferred }
+        let executor: Arc<dyn Executor> =
+            Arc::new(Effecting { effects: effects_of(folder), deferred: tell });
+        let executors = Executors::all(&executor);
+        let task = tokio::spawn(Arc::clone(&self.manager).run(executors, stopped));
+        Run { task, stop, deferred }
+    }
+
+    /// Brings every result to the receiver that has not acknowledged it.
+    pub(crate) async fn report(&self, folder: &Path) {
+        let (stop, stopped) = watch::channel(false);
+        let receiver = Arc::new(Receiver { reports: reports_of(folder) });
+        let task = tokio::spawn(Arc::clone(&self.manager).report_to(receiver, stopped));
+        // A disk that refuses to be read is asked again.
+        while self.manager.unreported(Receiver::NAME).await != Ok(0) {
+            tokio::task::yield_now().await;
+        }
+        stop.send_replace(true);
+        task.await.unwrap();
     }
 
     /// Closes the journal.
@@ -124,29 +159,52 @@ pub(crate) fn effects_of(folder: &Path) -> PathBuf {
     folder.join("effects")
 }
 
+/// What the receiver of results was brought: a line of number and id for each. Outside, like the effects.
+pub(crate) fn reports_of(folder: &Path) -> PathBuf {
+    folder.join("reports")
+}
+
+/// Takes results and acknowledges each.
+struct Receiver {
+    reports: PathBuf,
+}
+
+impl Receiver {
+    const NAME: &str = "receiver";
+}
+
+#[async_trait]
+impl Reporter for Receiver {
+    fn name(&self) -> &str {
+        Self::NAME
+    }
+
+    async fn report(&self, report: &Report) -> Result<(), ReportError> {
+        append(&self.reports, &format!("{} {}", report.change, report.record.id));
+        Ok(())
+    }
+}
+
+fn append(path: &Path, line: &str) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    file.sync_data().unwrap();
+}
+
 /// Follows the plot of each command.
 struct Effecting {
     effects: PathBuf,
-    manager: Weak<CommandManager>,
     deferred: mpsc::UnboundedSender<String>,
 }
 
 impl Effecting {
     fn make_effect(&self, id: &str) {
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.effects).unwrap();
-        file.write_all(format!("{id}\n").as_bytes()).unwrap();
-        file.sync_data().unwrap();
+        append(&self.effects, id);
     }
 
     fn has_effect(&self, id: &str) -> bool {
         let lines = File::open(&self.effects).and_then(std::io::read_to_string).unwrap_or_default();
         lines.lines().any(|line| line == id)
-    }
-
-    async fn progress(&self, command: &CommandRecord, stage: &str) {
-        let manager = self.manager.upgrade().unwrap();
-        // A disk that refuses costs the entry and not the command.
-        drop(manager.progress(&command.id, stage, Some("fim"), "so far").await);
     }
 
     fn defer(&self, id: &str) -> Execution {
@@ -158,16 +216,16 @@ impl Effecting {
 
 #[async_trait]
 impl Executor for Effecting {
-    async fn execute(&self, command: &CommandRecord) -> Execution {
+    async fn execute(&self, command: &CommandRecord, progress: &ProgressSink) -> Execution {
         let id = command.id.as_str();
         match plot_of(id) {
             Plot::Refused => panic!("{id} must not be executed"),
             Plot::Hopeless => return self.defer(id),
             Plot::SecondAttempt if command.attempts == 1 => return self.defer(id),
             Plot::Noted => {
-                self.progress(command, "ready").await;
+                note(progress, "ready", 1).await;
                 self.make_effect(id);
-                self.progress(command, "saving").await;
+                note(progress, "saving", 2).await;
             }
             Plot::Deferred => {
                 self.make_effect(id);
@@ -188,6 +246,11 @@ impl Executor for Effecting {
     }
 }
 
+/// A step of the command. A disk that refuses costs the entry and not the command.
+async fn note(progress: &ProgressSink, stage: &str, done: u32) {
+    drop(progress.report(Step::new(stage, "so far").of_module("fim").counted(done, 2)).await);
+}
+
 /// The same for a program whoever says it; the text may differ.
 fn done(id: &str, text: &str) -> Finish {
     Finish::success(text).with_result(json!({ "effect": id }))
@@ -196,7 +259,7 @@ fn done(id: &str, text: &str) -> Finish {
 /// The record, and the answer that goes back to the asker.
 fn shown(record: &CommandRecord) -> Value {
     let mut shown = serde_json::to_value(record).unwrap();
-    shown["answer"] = record.to_envelope();
+    shown["answer"] = record.to_answer();
     shown
 }
 

@@ -124,6 +124,9 @@ pub(crate) async fn perform(folder: &Path, second: i64, tries: Tries, mut tell: 
         }
         tell(Told::Final(tries.until_done(async || agent.finish("refused", false).await).await));
         let over = run(&agent, folder, tries, &mut tell).await;
+        if over {
+            agent.report(folder).await;
+        }
         agent.close();
         if over {
             return;
@@ -148,7 +151,9 @@ async fn run(agent: &Agent, folder: &Path, tries: Tries, tell: &mut impl FnMut(T
             }
             // The queue looks for the next command meanwhile, finds that it has to wait, and so takes no part in
             // the commit that follows: the number of operations has to be the same in each run.
-            drop(agent.list().await);
+            for _ in 0..5 {
+                drop(agent.list().await);
+            }
             tries.until_done(async || agent.finish(&deferred, true).await).await;
         };
         tell(Told::Final(record));

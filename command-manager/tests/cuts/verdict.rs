@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use command_manager::MAX_ATTEMPTS;
 use rusqlite::Connection;
 use serde_json::Value;
 
-use crate::api::{effects_of, journal_of};
+use crate::api::{effects_of, journal_of, reports_of};
 use crate::history::{COMMANDS, Plot, Told, plot_of};
+
+/// How many attempts a command gets, unless somebody says otherwise.
+const MAX_ATTEMPTS: u32 = 2;
 
 /// What of a record never changes after the acceptance.
 const CONTENT: [&str; 9] =
@@ -31,6 +33,7 @@ pub(crate) fn check(
     let effects = effects(folder);
     let records = last_records(after);
     assert_eq!(records.len(), COMMANDS.len());
+    reports_are_whole(folder, &records);
     let given_up = records.iter().filter(|(id, record)| {
         is_complete(record);
         let given_up = record["answer"] != uncut[*id];
@@ -119,6 +122,23 @@ fn last_records(told: &[Told]) -> BTreeMap<String, Value> {
     finals.map(|record| (record["id"].as_str().unwrap().to_owned(), record.clone())).collect()
 }
 
+/// Every result was brought, those of one command always under one number, and in the order of these.
+fn reports_are_whole(folder: &Path, finished: &BTreeMap<String, Value>) {
+    let mut numbers = BTreeMap::new();
+    let mut last = 0;
+    for line in fs::read_to_string(reports_of(folder)).unwrap().lines() {
+        let (number, id) = line.split_once(' ').unwrap();
+        let number: u64 = number.parse().unwrap();
+        let known = *numbers.entry(id.to_owned()).or_insert(number);
+        assert_eq!(known, number, "{id} was reported under two numbers");
+        assert!(number >= last, "{id} was reported after a later one");
+        last = number;
+    }
+    let (reported, finished): (Vec<_>, Vec<_>) =
+        (numbers.keys().collect(), finished.keys().collect());
+    assert_eq!(reported, finished);
+}
+
 /// How often each command had its effect.
 fn effects(folder: &Path) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
@@ -135,7 +155,7 @@ fn is_sound(folder: &Path) {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    assert_eq!(names, ["commands.db", "effects"]);
+    assert_eq!(names, ["commands.db", "effects", "reports"]);
     let connection = Connection::open(journal_of(folder)).unwrap();
     let check: String =
         connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
