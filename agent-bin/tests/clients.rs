@@ -121,7 +121,7 @@ fn every_client_has_one_consistent_answer_per_id_through_a_restart() {
             refusals += told.refused;
             let Some(end) = &told.end else { continue };
             answers += 1;
-            let (known, odd) = *ends.entry(id).or_insert((end, is_odd(*number)));
+            let (known, odd) = *ends.entry(id).or_insert_with(|| (end, is_odd(*number)));
             assert_eq!(known, end, "two clients were told different ends");
             assert_eq!(odd, is_odd(*number), "two contents were accepted under {id}");
         }

@@ -120,6 +120,29 @@ fn a_check_of_the_configuration_does_not_wait_for_a_module_that_hangs() {
 }
 
 #[test]
+fn what_comes_behind_a_restart_runs_in_the_next_process_in_order() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  save: [ok-after-ms: 500]\n");
+    agent.start();
+    let client = Client::of(&agent);
+    client.post("/v1/commands", command("restart", "restart-agent"));
+    for (id, kind) in [("a", "reload"), ("b", "check-config"), ("c", "reload")] {
+        client.post("/v1/commands", command(id, kind));
+    }
+    let begun = |id: &str| {
+        let record = client.finished(id);
+        assert_eq!(record["status"], "success", "{record:#}");
+        let history = record["history"].as_array().unwrap();
+        let started = history.iter().find(|step| step["stage"] == "started").unwrap();
+        started["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let ended = client.finished("restart")["finished_at"].as_str().unwrap().to_owned();
+    let ended: jiff::Timestamp = ended.parse().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(begun);
+    assert!(ended <= a && a <= c && ended <= b, "{ended} {a} {b} {c}");
+    assert_eq!(agent.status().unwrap()["generation"], 2);
+}
+
+#[test]
 fn restarts_beyond_the_limit_are_refused_with_the_time_to_wait() {
     let mut agent = TestAgent::new(binary(), "commands: {max_restarts_per_hour: 1}\n");
     agent.start();

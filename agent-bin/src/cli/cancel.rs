@@ -1,6 +1,7 @@
 //! Calls off a command whose turn has not come.
 
 use agent_core::control::{ControlClient, command_path};
+use command_manager::ErrorCode;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -13,7 +14,7 @@ use super::screen::Screen;
 use crate::exit::Exit;
 
 /// The number in `error` of a command that was cancelled.
-const CANCELLED: i64 = 9;
+const CANCELLED: ErrorCode = ErrorCode::Cancelled;
 
 /// Cancels the command `id`. Success means that it is not begun any more.
 pub(super) async fn cancel(
@@ -55,5 +56,5 @@ async fn cancelled_before(
         return Err(refusal);
     }
     let record = Record::new(get(client, &command_path(id)).await?.body)?;
-    if record.value()["error"] == CANCELLED { Ok(record) } else { Err(refusal) }
+    if record.value()["error"] == CANCELLED.code() { Ok(record) } else { Err(refusal) }
 }

@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use command_manager::{
-    AcceptError, Acceptance, CommandId, CommandType, Peer, Status, Target, parse_envelope,
+    AcceptError, Acceptance, CommandId, CommandType, Judgement, Peer, Status, Target,
+    parse_envelope,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::scene::{Scene, Scripted, envelope, id, succeed};
+use crate::scene::{Act, Scene, Scripted, envelope, id, succeed};
 
 #[tokio::test]
 async fn an_accepted_command_is_shown_as_it_was_asked() {
@@ -59,6 +60,33 @@ async fn the_same_command_again_is_answered_with_the_state_of_the_first() {
     let again = scene.manager.accept(envelope("a"), None).await.unwrap();
     assert_eq!(again, Acceptance::Known(first));
     run.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_comes_again_at_any_time_is_answered_with_the_status_it_has_then() {
+    let scene = Scene::new();
+    let known = async |scene: &Scene| match scene.manager.accept(envelope("a"), None).await {
+        Ok(Acceptance::Known(record)) => (record.status, record.attempts),
+        other => panic!("{other:?}"),
+    };
+    scene.accept("a").await;
+    assert_eq!(known(&scene).await, (Status::Pending, 0), "before it is begun");
+    let executor = Scripted::executing(|_| Act::Hang);
+    let run = scene.run(&executor);
+    executor.until_noted(1).await;
+    assert_eq!(known(&scene).await, (Status::InProgress, 1), "while it runs");
+    run.task.abort();
+    drop(run.task.await);
+    let scene = scene.reopen();
+    assert_eq!(known(&scene).await, (Status::InProgress, 1), "in the next process, not judged yet");
+    let executor = Scripted::new(|_| succeed(), |_| Judgement::Again);
+    let run = scene.run(&executor);
+    scene.finished("a").await;
+    assert_eq!(known(&scene).await, (Status::Success, 2), "after it has ended");
+    run.stop().await;
+    let scene = scene.reopen();
+    assert_eq!(known(&scene).await, (Status::Success, 2), "and in the process after that");
+    assert_eq!(executor.notes(), ["judge a", "execute a #2"]);
 }
 
 #[tokio::test]
