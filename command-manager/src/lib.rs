@@ -1,27 +1,34 @@
-//! Commands to the agent: their wire form, their life, the durable journal they live in, and the queue that hands them
-//! to an executor one at a time.
+//! Commands to the agent: their wire forms, their life, the durable journal they live in, the queue that hands them to
+//! executors, and the outbox that brings their results to whoever wants them.
 //!
 //! ```text
-//!  bytes ──parse_command───> Envelope ──accept──> row in the journal (durable) ──> answer "accepted"
-//!                                                   │
-//!                                         pending ──┤ oldest first, nothing else under way
-//!                                                   v
-//!             attempts + 1 made durable ──> in_progress ──execute──> success | failure | timeout
-//!                                             ^    │
-//!                        judged: again        │    └─ deferred: the process is replaced; the next one judges
-//!                       (after a new start) ──┘       or finishes it, and nothing else runs before
+//!  bytes ──parse_command──> Envelope ──accept──> row in the journal (durable) ──> answer "accepted"
+//!                                                  │
+//!                                        pending ──┤ its turn: the oldest that excludes nothing under way
+//!                        cancelled, expired <──────┤ and nothing that was accepted before it
+//!                                                  v
+//!            attempts + 1 made durable ──> in_progress ──execute──> success | failure | timeout ──> outbox ──> reporters
+//!                                            ^    │ steps                                                  (until
+//!                       judged: again        │    └─ deferred: the process is replaced; the next one         acknowledged)
+//!                      (after a new start) ──┘       judges or finishes it
 //! ```
 //!
 //! What the crate promises:
 //! - an accepted command is on disk before the acceptance is answered;
 //! - one id has one effect: the same command again is answered with the record of the first, other content under the
-//!   same id is refused;
+//!   same id is refused, for [`Settings::remember_ids_for`] after its end;
 //! - an attempt is counted on disk before it is made, so that a command which kills the agent is given up and not
 //!   repeated for ever;
-//! - a command found in progress after a start is judged by the executor, never by a blanket rule;
-//! - a finished command never changes.
+//! - a command whose time has passed is never begun, one that takes too long ends as `timeout`, one that waits can be
+//!   cancelled;
+//! - commands that exclude each other ([`Scope`]) are never under way together, and none overtakes one that it excludes;
+//! - a command found in progress after a start is judged by its executor, never by a blanket rule;
+//! - a finished command never changes, and its result is sent to each [`Reporter`] until that acknowledges it;
+//! - every change has a number that goes on in the next process, so a subscriber misses nothing.
 //!
-//! The crate knows nothing of processes, modules or sockets, and none of the agent's other crates.
+//! The crate knows nothing of processes, modules or sockets, and none of the agent's other crates. A program links it by
+//! opening a [`CommandManager`], and spawning [`CommandManager::run`] with its [`Executors`] and one
+//! [`CommandManager::report_to`] for each reporter.
 
 mod audit;
 mod backoff;

@@ -31,7 +31,7 @@ pub(crate) fn commands(path: &Path) -> std::result::Result<u32, String> {
 fn copy(path: &Path, count: u32) -> Result<()> {
     let mut connection = Connection::open(path)?;
     let command = columns(&connection, "commands", &["seq", "id"])?;
-    let history = columns(&connection, "history", &["command"])?;
+    let history = columns(&connection, "changes", &["change", "command"])?;
     let transaction = connection.transaction()?;
     for place in 2..=count {
         let insert = format!(
@@ -40,7 +40,7 @@ fn copy(path: &Path, count: u32) -> Result<()> {
         let id = CommandId::generate();
         transaction.prepare_cached(&insert)?.execute(params![place, id.as_str()])?;
         let insert = format!(
-            "INSERT INTO history (command, {history}) SELECT ?1, {history} FROM history WHERE command = 1"
+            "INSERT INTO changes (command, {history}) SELECT ?1, {history} FROM changes WHERE command = 1"
         );
         transaction.prepare_cached(&insert)?.execute([place])?;
     }

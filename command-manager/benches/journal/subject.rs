@@ -4,17 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use command_manager::{
-    Acceptance, Change, CommandId, CommandManager, Envelope, Finish, KEPT_FINISHED, Peer,
+    Acceptance, Change, CommandId, CommandManager, Envelope, Finish, Peer, Settings,
     SystemWallClock, parse_envelope,
 };
 use serde_json::json;
 
 /// How many finished commands a full journal keeps.
-pub(crate) const KEPT: u32 = KEPT_FINISHED;
+pub(crate) const KEPT: u32 = 100_000;
 
 /// Opens the journal at `path`, or makes it.
 pub(crate) fn open(path: &Path) -> Result<Arc<CommandManager>, String> {
-    let opened = CommandManager::open(path, Arc::new(SystemWallClock));
+    let settings = Settings { keep_finished: KEPT, ..Settings::default() };
+    let opened = CommandManager::open(path, Arc::new(SystemWallClock), settings);
     let (manager, set_aside) = opened.map_err(|error| error.to_string())?;
     match set_aside {
         None => Ok(Arc::new(manager)),

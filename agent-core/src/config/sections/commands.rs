@@ -79,7 +79,7 @@ pub(in crate::config) enum CommandsError {
         /// `commands.timeout`.
         timeout: Duration,
         /// Section `restart`.
-        restart: RestartConfig,
+        restart: Box<RestartConfig>,
     },
     /// An id is known for as long as its command is kept.
     #[error(
@@ -132,7 +132,10 @@ impl CommandsConfig {
 
     pub(in crate::config) fn check(&self, restart: &RestartConfig) -> Result<(), CommandsError> {
         if let Some(timeout) = self.timeout.filter(|timeout| *timeout < longest_restart(restart)) {
-            return Err(CommandsError::TimeoutBelowRestart { timeout, restart: restart.clone() });
+            return Err(CommandsError::TimeoutBelowRestart {
+                timeout,
+                restart: Box::new(restart.clone()),
+            });
         }
         if self.remember_ids_for < self.keep_for {
             let (remembered, kept) = (self.remember_ids_for, self.keep_for);
