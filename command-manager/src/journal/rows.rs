@@ -45,6 +45,13 @@ pub(super) fn by_id(
     Ok(select(connection, "WHERE id = ?1", [id.as_str()])?.pop())
 }
 
+/// Whether there is anything about the command `id`: cheaper than reading it, and nearly always the answer is no.
+pub(super) fn is_known(connection: &Connection, id: &CommandId) -> Result<bool, JournalError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM commands WHERE id = ?1)
+         OR EXISTS (SELECT 1 FROM remembered WHERE id = ?1)";
+    Ok(connection.prepare_cached(query)?.query_row([id.as_str()], |row| row.get(0))?)
+}
+
 /// The command at this place.
 pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<Stored>, JournalError> {
     Ok(select(connection, "WHERE seq = ?1", [seq])?.pop())

@@ -45,7 +45,9 @@ pub(super) fn accept(
     new: &NewRow,
 ) -> Result<Accepted, JournalError> {
     let NewRow { record, .. } = new;
-    if let Some(known) = rows::show(connection, &record.id)? {
+    if rows::is_known(connection, &record.id)?
+        && let Some(known) = rows::show(connection, &record.id)?
+    {
         let same = asks_the_same(&known, record);
         return Ok(if same { Accepted::Known(Box::new(known)) } else { Accepted::Conflict });
     }
