@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-/// Tells the time of day. It may jump; nothing here is decided by it, it only stamps what people read.
+/// Tells the time of day, which may jump. It stamps what people read, and decides what has to hold over processes and
+/// reboots: when a command expires, how many restarts an hour has had, what is old enough to be retired. A clock that jumps
+/// forward by days therefore expires, retires and forgets early. How long a command may be under way is not decided by it.
 pub trait WallClock: Send + Sync {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;

@@ -9,22 +9,26 @@ mod error;
 mod file;
 mod outbox;
 mod queue;
+mod queueing;
+mod results;
 mod retention;
 mod rows;
 mod schema;
 mod steps;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
 use tokio::sync::watch;
 use tracing::error;
 
 use crate::{
-    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Finish, HistoryEntry, Peer, Report,
-    Settings, Status, Step, WallClock, audit,
+    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Finish, HistoryEntry, Peer, Settings,
+    Status, Step, WallClock, audit,
 };
 pub use error::{JournalError, OpenError};
 use rows::NewRow;
@@ -38,6 +42,8 @@ pub(crate) struct Journal {
     clock: Arc<dyn WallClock>,
     settings: Arc<Settings>,
     interrupted: Vec<CommandId>,
+    /// Every command that was not finished when the journal was opened.
+    inherited: HashSet<CommandId>,
     checked: bool,
 }
 
@@ -99,21 +105,21 @@ impl Journal {
         clock: Arc<dyn WallClock>,
         settings: Settings,
     ) -> Result<(Self, Option<SetAside>), OpenError> {
-        let opened = file::open(path, &settings, clock.now())?;
+        let file::OpenFile { connection, interrupted, set_aside, checked, open } =
+            file::open(path, &settings, clock.now())?;
         let suspected = path.to_owned();
         let damaged = move || {
             if let Err(error) = file::suspect(&suspected) {
                 error!(%error, "a damaged command journal may be used again at the next start");
             }
         };
-        let writer =
-            Writer::start(opened.connection, damaged).map_err(|error| OpenError::Storage {
-                path: path.to_owned(),
-                reason: format!("its thread cannot be started: {error}"),
-            })?;
+        let writer = Writer::start(connection, damaged).map_err(|error| OpenError::Storage {
+            path: path.to_owned(),
+            reason: format!("its thread cannot be started: {error}"),
+        })?;
         let (path, settings) = (path.to_owned(), Arc::new(settings));
-        let (interrupted, checked) = (opened.interrupted, opened.checked);
-        Ok((Self { writer, path, clock, settings, interrupted, checked }, opened.set_aside))
+        let inherited = open.into_iter().collect();
+        Ok((Self { writer, path, clock, settings, interrupted, inherited, checked }, set_aside))
     }
 
     /// What the agent has decided about its commands.
@@ -129,6 +135,11 @@ impl Journal {
     /// The commands that were in progress when the journal was opened, in the order of acceptance.
     pub(crate) fn interrupted(&self) -> &[CommandId] {
         &self.interrupted
+    }
+
+    /// Whether an earlier process has accepted this command and not finished it.
+    pub(crate) fn is_inherited(&self, id: &CommandId) -> bool {
+        self.inherited.contains(id)
     }
 
     /// A number that changes after each commit that changed anything.
@@ -153,8 +164,7 @@ impl Journal {
         after: u64,
         limit: usize,
     ) -> Result<Changes, JournalError> {
-        let read =
-            move |connection: &rusqlite::Connection| entries::after(connection, after, limit);
+        let read = move |connection: &Connection| entries::after(connection, after, limit);
         self.writer.call(read, drop_ref).await
     }
 
@@ -262,14 +272,6 @@ impl Journal {
             .await
     }
 
-    /// Puts a command that was broken off back into the queue, at its old place.
-    pub(crate) async fn requeue(&self, id: &CommandId) -> Result<Change, JournalError> {
-        let (id, clock) = (id.clone(), Arc::clone(&self.clock));
-        self.writer
-            .call(move |connection| steps::requeue(connection, &id, clock.now()), drop_ref)
-            .await
-    }
-
     /// Ends `id`.
     pub(crate) async fn finish(
         &self,
@@ -310,46 +312,13 @@ impl Journal {
             .await
     }
 
-    /// Removes some of what is not to be kept any more. Whether there may be more of it.
-    pub(crate) async fn retire(&self) -> Result<bool, JournalError> {
+    /// Removes some of what is not to be kept any more, looking from the place `after` on. Returns where to go on.
+    pub(crate) async fn retire(&self, after: i64) -> Result<Option<i64>, JournalError> {
         let (clock, settings) = (Arc::clone(&self.clock), Arc::clone(&self.settings));
-        let retire = move |connection: &rusqlite::Connection| {
-            retention::retire(connection, &settings, clock.now())
+        let retire = move |connection: &Connection| {
+            retention::retire(connection, &settings, after, clock.now())
         };
         self.writer.call(retire, drop_ref).await
-    }
-
-    /// The oldest result that `reporter` has not acknowledged.
-    pub(crate) async fn unreported(&self, reporter: &str) -> Result<Option<Report>, JournalError> {
-        let reporter = reporter.to_owned();
-        self.writer.call(move |connection| outbox::oldest(connection, &reporter), drop_ref).await
-    }
-
-    /// How many results wait for `reporter`.
-    pub(crate) async fn count_unreported(&self, reporter: &str) -> Result<u64, JournalError> {
-        let reporter = reporter.to_owned();
-        self.writer.call(move |connection| outbox::waiting(connection, &reporter), drop_ref).await
-    }
-
-    /// Takes a result out of the outbox of `reporter`. Whether it was there.
-    pub(crate) async fn reported(&self, reporter: &str, change: u64) -> Result<bool, JournalError> {
-        let reporter = reporter.to_owned();
-        let remove =
-            move |connection: &rusqlite::Connection| outbox::remove(connection, &reporter, change);
-        self.writer.call(remove, drop_ref).await
-    }
-
-    /// Counts an attempt to report that failed.
-    pub(crate) async fn not_reported(
-        &self,
-        reporter: &str,
-        change: u64,
-    ) -> Result<(), JournalError> {
-        let reporter = reporter.to_owned();
-        let count = move |connection: &rusqlite::Connection| {
-            outbox::count_attempt(connection, &reporter, change)
-        };
-        self.writer.call(count, drop_ref).await
     }
 
     /// Checks the whole file if that was not done at the start, and says what is damaged; the file is set aside at the next

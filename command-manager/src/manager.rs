@@ -1,5 +1,8 @@
 //! The one place where commands are accepted, followed and finished.
 
+mod joining;
+mod results;
+
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -11,12 +14,11 @@ use crate::executor::{Finish, Judgement};
 use crate::journal::{
     Acceptance, Accepted, Cancelling, Change, Journal, JournalError, OpenError, SetAside,
 };
-use crate::reporting::Reporting;
 use crate::runner::{Runner, nobody_for};
 use crate::stopping::Stopping;
 use crate::{
-    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Executors, Peer, Reporter, Settings,
-    Step, WallClock, audit, panics,
+    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Executors, Peer, Settings, Step,
+    WallClock, audit, panics,
 };
 
 /// Accepts commands into the journal and has them executed in the order of acceptance, one at a time per
@@ -223,6 +225,14 @@ impl CommandManager {
         self.journal.cancel(id, text).await
     }
 
+    /// What [`changes`](Self::changes) would return, without waiting: there may be none.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be read.
+    pub async fn changes_so_far(&self, after: u64, limit: usize) -> Result<Changes, JournalError> {
+        self.journal.changes_after(after, limit.max(1)).await
+    }
+
     /// Has the executors judge each command that was in progress when the journal was opened. Call it before [`run`],
     /// which otherwise does it itself. A second call finds nothing to do; after an error it goes on where it stopped.
     ///
@@ -259,6 +269,7 @@ impl CommandManager {
             Judgement::Finished(finish) => self.journal.finish(id, finish).await.map(drop),
             Judgement::Again => self.journal.requeue(id).await.map(drop),
             Judgement::Deferred => {
+                drop(self.journal.leave(id).await?);
                 self.deferred_ids().push(id.clone());
                 Ok(())
             }
@@ -273,35 +284,6 @@ impl CommandManager {
     /// judged at the next start. While the journal cannot be written nothing is begun; it is tried again each second.
     pub async fn run(self: Arc<Self>, executors: Executors, stop: watch::Receiver<bool>) {
         Runner::new(self, executors, Stopping::new(stop)).run().await;
-    }
-
-    /// The task that brings results to `reporter`, until `stop` becomes true or its sender is gone. One task for each
-    /// reporter; what is not acknowledged when it ends is brought by the next one, in this process or another.
-    ///
-    /// A reporter whose name is not among [`Settings::reporters`] gets nothing.
-    pub async fn report_to(
-        self: Arc<Self>,
-        reporter: Arc<dyn Reporter>,
-        stop: watch::Receiver<bool>,
-    ) {
-        Reporting::new(self, reporter, Stopping::new(stop)).run().await;
-    }
-
-    /// How many results wait for the acknowledgement of the reporter called `name`.
-    ///
-    /// # Errors
-    /// [`JournalError`] when the journal cannot be read.
-    pub async fn unreported(&self, name: &str) -> Result<u64, JournalError> {
-        self.journal.count_unreported(name).await
-    }
-
-    /// Takes the result `change` as acknowledged by the receiver of the reporter called `name`, for a receiver that says so by
-    /// another way than [`Reporter::report`]. On return it is on disk. Whether the result was waiting.
-    ///
-    /// # Errors
-    /// [`JournalError`] when it could not be written; the result is sent again then.
-    pub async fn acknowledge(&self, name: &str, change: u64) -> Result<bool, JournalError> {
-        self.journal.reported(name, change).await
     }
 
     /// Reads the whole journal and answers what is damaged in it, if something is. One of up to 1 MiB was read when it was

@@ -62,8 +62,7 @@ impl Reporting {
     async fn bring(&mut self, journal: &Journal, report: &Report) -> Result<(), JournalError> {
         let (reporter, id) = (self.reporter.name().to_owned(), &report.record.id);
         if self.is_too_old(journal, report) {
-            error!(reporter, %id, "a result was never acknowledged and is not sent any more");
-            return journal.reported(&reporter, report.change).await.map(drop);
+            return self.give_up(journal, report).await;
         }
         let Some(answer) = self.attempt(report).await else { return Ok(()) };
         match answer {
@@ -90,6 +89,22 @@ impl Reporting {
                 counted
             }
         }
+    }
+
+    /// A result that nobody has acknowledged in its time goes. With it goes all that waits for a reporter on demand: whoever
+    /// asked for results does not take them any more.
+    async fn give_up(&self, journal: &Journal, report: &Report) -> Result<(), JournalError> {
+        let (reporter, id) = (self.reporter.name(), &report.record.id);
+        if journal.settings().reporters_on_demand.iter().any(|name| name == reporter) {
+            let dropped = journal.forgo(reporter).await?;
+            warn!(
+                reporter,
+                dropped, "nobody takes results any more; none is kept until somebody asks"
+            );
+            return Ok(());
+        }
+        error!(reporter, %id, "a result was never acknowledged and is not sent any more");
+        journal.reported(reporter, report.change).await.map(drop)
     }
 
     /// What the reporter answers; `None` when a stop came first.

@@ -24,6 +24,9 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// After how many commits it is looked whether something need not be kept any more.
 const RETIRE_AFTER: u64 = 64;
 
+/// Each time so many looks went on from where the one before had ended, one begins with the oldest command again.
+const LOOK_BACK_EVERY: u64 = 64;
+
 /// The state of one run.
 pub(crate) struct Runner {
     manager: Arc<CommandManager>,
@@ -53,9 +56,6 @@ impl Runner {
                 return;
             }
         }
-        for id in manager.take_deferred() {
-            self.defer(id);
-        }
         let retiring = keep_house(Arc::clone(&manager));
         tokio::select! {
             () = self.turn(journal) => {}
@@ -73,6 +73,9 @@ impl Runner {
             }
             // Marked as seen before claiming, so that a change in between wakes the loop again.
             changes.borrow_and_update();
+            for id in self.manager.take_deferred() {
+                self.defer(id);
+            }
             let went_on = if stopping {
                 self.until_something(journal, &mut changes, stopping).await
             } else {
@@ -219,12 +222,22 @@ impl Runner {
 async fn keep_house(manager: Arc<CommandManager>) {
     let journal = manager.journal();
     let mut changes = journal.changes();
-    loop {
-        match journal.retire().await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(JournalError::Closed) => return,
-            Err(error) => warn!("old commands are kept longer than configured: {error}"),
+    let mut place = 0;
+    for round in 1_u64.. {
+        // What could not be retired yet, at the old end, is looked at again now and then.
+        if round % LOOK_BACK_EVERY == 0 {
+            place = 0;
+        }
+        loop {
+            match journal.retire(place).await {
+                Ok(Some(next)) => place = next,
+                Ok(None) => break,
+                Err(JournalError::Closed) => return,
+                Err(error) => {
+                    warn!("old commands are kept longer than configured: {error}");
+                    break;
+                }
+            }
         }
         let next = *changes.borrow() + RETIRE_AFTER;
         if changes.wait_for(|number| *number >= next).await.is_err() {

@@ -31,6 +31,16 @@ pub struct Settings {
     /// The reporters that get every result, by name. A result is kept for each of them until it is acknowledged; what is
     /// kept for others is dropped when the journal is opened.
     pub reporters: Vec<String>,
+    /// The reporters for which results are kept only once somebody has asked for them
+    /// ([`CommandManager::demand`](crate::CommandManager::demand)), and until nobody has taken one for
+    /// [`report_for`](Self::report_for).
+    pub reporters_on_demand: Vec<String>,
+}
+
+impl Settings {
+    pub(crate) fn all_reporters(&self) -> Vec<String> {
+        self.reporters.iter().chain(&self.reporters_on_demand).cloned().collect()
+    }
 }
 
 /// How long a command may wait for its turn before it expires, by its type. Default 1 h each: an order that old was given
@@ -82,6 +92,7 @@ impl Default for Settings {
             remember_ids_for: 30 * DAY,
             report_for: 7 * DAY,
             reporters: Vec::new(),
+            reporters_on_demand: Vec::new(),
         }
     }
 }

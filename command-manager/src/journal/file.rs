@@ -38,6 +38,8 @@ pub(super) struct OpenFile {
     pub(super) set_aside: Option<SetAside>,
     /// Whether the whole file was checked.
     pub(super) checked: bool,
+    /// Every command that is not finished.
+    pub(super) open: Vec<CommandId>,
 }
 
 /// Opens the file at `path`; `now` names a damaged one that has to make room.
@@ -118,20 +120,26 @@ fn attempt(path: &Path, settings: &Settings) -> Result<OpenFile, Trouble> {
     if checked && let Some(damage) = check(&connection).map_err(trouble)? {
         return Err(Trouble::Damaged(damage));
     }
-    prepare(&connection, version, settings).map_err(trouble)?;
-    let interrupted = rows::interrupted(&connection).map_err(|error| match error {
+    prepare(&connection, version).map_err(trouble)?;
+    let unread = |error: JournalError| match error {
         JournalError::Damaged { .. } | JournalError::Corrupt { .. } => {
             Trouble::Damaged(error.to_string())
         }
         JournalError::Full { .. } | JournalError::Storage { .. } | JournalError::Closed => {
             Trouble::Refused(storage(path, "read", &error))
         }
-    })?;
+    };
+    let dropped = outbox::forget_others(&connection, &settings.all_reporters()).map_err(unread)?;
+    if dropped > 0 {
+        warn!(dropped, "results for reporters that are not configured any more were dropped");
+    }
+    let interrupted = rows::interrupted(&connection).map_err(unread)?;
+    let open = rows::open_ids(&connection).map_err(unread)?;
     connection.set_db_config(keep_log, false).map_err(trouble)?;
     if suspected {
         clear_suspicion(path).map_err(|error| Trouble::Refused(storage(path, "check", &error)))?;
     }
-    Ok(OpenFile { connection, interrupted, set_aside: None, checked })
+    Ok(OpenFile { connection, interrupted, set_aside: None, checked, open })
 }
 
 /// What SQLite says, with what exactly it was doing: "disk I/O error" alone does not tell a full disk from a broken one.
@@ -174,18 +182,13 @@ fn clear_suspicion(path: &Path) -> io::Result<()> {
 }
 
 /// Brings the file up to date, and makes each commit wait for the disk.
-fn prepare(connection: &Connection, version: i64, settings: &Settings) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, version: i64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // FULL waits for the disk at each commit; NORMAL would lose the last commits with the power.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    schema::migrate(connection, version)?;
-    let dropped = outbox::forget_others(connection, &settings.reporters)?;
-    if dropped > 0 {
-        warn!(dropped, "results for reporters that are not configured any more were dropped");
-    }
-    Ok(())
+    schema::migrate(connection, version)
 }
 
 /// Makes the file if there is none, and takes it from everybody but its owner. SQLite gives the files beside it the

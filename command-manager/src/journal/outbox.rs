@@ -2,20 +2,26 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::JournalError;
 use super::rows;
+use super::{JournalError, Settings};
 use crate::Report;
 
-/// Keeps the end of a command, which was the change `change`, for each of the reporters.
+/// Keeps the end of a command, which was the change `change`, for each reporter, and for those on demand that were asked.
 pub(super) fn keep(
     connection: &Connection,
-    reporters: &[String],
+    settings: &Settings,
     command: i64,
     change: i64,
 ) -> Result<(), JournalError> {
-    let mut statement = connection
-        .prepare_cached("INSERT INTO outbox (reporter, change, command) VALUES (?1, ?2, ?3)")?;
-    for reporter in reporters {
+    let insert = "INSERT INTO outbox (reporter, change, command) VALUES (?1, ?2, ?3)";
+    let mut statement = connection.prepare_cached(insert)?;
+    for reporter in &settings.reporters {
+        statement.execute(params![reporter, change, command])?;
+    }
+    let insert = "INSERT INTO outbox (reporter, change, command)
+         SELECT reporter, ?2, ?3 FROM receivers WHERE reporter = ?1";
+    let mut statement = connection.prepare_cached(insert)?;
+    for reporter in &settings.reporters_on_demand {
         statement.execute(params![reporter, change, command])?;
     }
     Ok(())
@@ -71,14 +77,39 @@ pub(super) fn waiting(connection: &Connection, reporter: &str) -> Result<u64, Jo
     Ok(count.unsigned_abs())
 }
 
+/// Whether a result waits for `reporter`.
+pub(super) fn has_waiting(connection: &Connection, reporter: &str) -> Result<bool, JournalError> {
+    let query = "SELECT EXISTS (SELECT 1 FROM outbox WHERE reporter = ?1)";
+    Ok(connection.prepare_cached(query)?.query_row([reporter], |row| row.get(0))?)
+}
+
+/// From now on results are kept for `reporter`, also by the next process.
+pub(super) fn demand(connection: &Connection, reporter: &str) -> Result<(), JournalError> {
+    let query = "INSERT OR IGNORE INTO receivers (reporter) VALUES (?1)";
+    connection.prepare_cached(query)?.execute([reporter])?;
+    Ok(())
+}
+
+/// Nobody wants the results of `reporter` any more: none is kept, and those that are go. Returns how many those were.
+pub(super) fn forgo(connection: &Connection, reporter: &str) -> Result<usize, JournalError> {
+    connection.execute("DELETE FROM receivers WHERE reporter = ?1", [reporter])?;
+    Ok(connection.execute("DELETE FROM outbox WHERE reporter = ?1", [reporter])?)
+}
+
 /// Drops what is kept for reporters that are not among `known` any more, and returns how much that was.
-pub(super) fn forget_others(connection: &Connection, known: &[String]) -> rusqlite::Result<usize> {
-    let mut statement = connection.prepare("SELECT DISTINCT reporter FROM outbox")?;
-    let found = statement.query_map([], |row| row.get::<_, String>(0))?;
-    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+pub(super) fn forget_others(
+    connection: &Connection,
+    known: &[String],
+) -> Result<usize, JournalError> {
+    // From name to name, which does not read the results of each.
+    let mut next = connection.prepare("SELECT min(reporter) FROM outbox WHERE reporter > ?1")?;
     let mut dropped = 0;
-    for other in found.iter().filter(|name| !known.contains(name)) {
-        dropped += connection.execute("DELETE FROM outbox WHERE reporter = ?1", [other])?;
+    let mut last = String::new();
+    while let Some(name) = next.query_row([&last], |row| row.get::<_, Option<String>>(0))? {
+        if !known.contains(&name) {
+            dropped += forgo(connection, &name)?;
+        }
+        last = name;
     }
     Ok(dropped)
 }

@@ -44,18 +44,42 @@ fn under_way(connection: &Connection) -> Result<Vec<CommandType>, JournalError> 
     Ok(kinds)
 }
 
-/// Some of the waiting commands whose time has passed at `now`.
+/// How many commands one look ends or lists at most, so that nobody who accepts waits for long.
+pub(super) const AT_ONCE: usize = 64;
+
+/// Some of the waiting commands whose time has passed at `now`. Reads nothing but an index for those that have time.
 pub(super) fn expired(
     connection: &Connection,
     now: Timestamp,
 ) -> Result<Vec<Stored>, JournalError> {
-    // Texts of one second are not in the order of their fractions: `now` is rounded up here and compared exactly below.
-    let which =
-        "WHERE finished_at IS NULL AND queued = 1 AND expires_at <= ?1 ORDER BY seq LIMIT 64";
-    let until = now.round(jiff::Unit::Second).unwrap_or(now);
-    let until = until.checked_add(jiff::SignedDuration::from_secs(1)).unwrap_or(now);
-    let mut found = rows::select(connection, which, [until.to_string()])?;
+    // Texts of one second are not in the order of their fractions: `until` is later than that, and what it finds is
+    // compared exactly below.
+    let until = now.checked_add(jiff::SignedDuration::from_secs(2)).unwrap_or(now);
+    let query = "SELECT seq FROM commands INDEXED BY commands_queued
+         WHERE finished_at IS NULL AND queued = 1 AND type = ?1 AND expires_at <= ?2 LIMIT 64";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut found = Vec::new();
+    for kind in CommandType::ALL {
+        let mut rows = statement.query([kind.as_str(), &until.to_string()])?;
+        while let Some(row) = rows.next()? {
+            found.extend(rows::by_seq(connection, row.get(0)?)?);
+        }
+    }
     found.retain(|stored| stored.record.has_expired(now));
+    Ok(found)
+}
+
+/// Every command of these types that waits and was not begun, in the order of acceptance.
+pub(super) fn waiting(
+    connection: &Connection,
+    kinds: &[CommandType],
+) -> Result<Vec<Stored>, JournalError> {
+    let which = "WHERE finished_at IS NULL AND queued = 1 AND type = ?1 AND status = 'pending' ORDER BY seq";
+    let mut found = Vec::new();
+    for kind in kinds {
+        found.extend(rows::select(connection, which, [kind.as_str()])?);
+    }
+    found.sort_by_key(|stored| stored.seq);
     Ok(found)
 }
 

@@ -13,34 +13,63 @@ use crate::CommandRecord;
 /// How many commands are looked at in one transaction: a millisecond or two, so that nobody who accepts notices.
 const AT_ONCE: i64 = 64;
 
-/// Retires some of the oldest commands for which their time or their number says so, and forgets some ids. Whether there
-/// may be more to do.
+/// Looks at some of the commands after the place `after`, the oldest first: retires those for which their time or their
+/// number says so, and forgets some ids. Returns the place to go on from, or `None` when all that could be retired was
+/// looked at.
 pub(super) fn retire(
     connection: &Connection,
     settings: &Settings,
+    after: i64,
     now: Timestamp,
-) -> Result<bool, JournalError> {
+) -> Result<Option<i64>, JournalError> {
     let newest: i64 = connection
         .prepare_cached("SELECT coalesce(max(seq), 0) FROM commands")?
         .query_row([], |row| row.get(0))?;
     let last_by_number = newest.saturating_sub(i64::from(settings.keep_finished));
     let kept_since = before(now, settings.keep_for);
-    // What a reporter has not acknowledged stays as long as it is sent.
-    let which = "WHERE finished_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE command = commands.seq)
-         ORDER BY seq LIMIT ?1";
-    let oldest = rows::select(connection, which, [AT_ONCE])?;
-    let looked_at = oldest.len();
-    let mut retired = 0;
-    for stored in oldest {
-        let too_old = stored.record.finished_at.is_some_and(|at| at < kept_since);
-        if stored.seq <= last_by_number || too_old {
-            retire_one(connection, stored)?;
-            retired += 1;
-        }
-    }
     let forgotten = forget(connection, before(now, settings.remember_ids_for))?;
-    let at_once = usize::try_from(AT_ONCE).unwrap_or(usize::MAX);
-    Ok((retired == looked_at && retired == at_once) || forgotten == at_once)
+    let looked_at = look(connection, after)?;
+    let last = looked_at.last().map(|candidate| candidate.seq);
+    let mut all_stay = true;
+    for Candidate { seq, finished_at, unreported } in looked_at {
+        let too_old = match &finished_at {
+            Some(at) => rows::time("", at)? < kept_since,
+            None => false,
+        };
+        let due = finished_at.is_some() && (seq <= last_by_number || too_old);
+        // What a reporter has not acknowledged stays as long as it is sent.
+        if due
+            && !unreported
+            && let Some(stored) = rows::by_seq(connection, seq)?
+        {
+            retire_one(connection, stored)?;
+        }
+        all_stay &= !due && finished_at.is_some();
+    }
+    match last {
+        // Young ones throughout: what follows is younger.
+        Some(last) if !all_stay => Ok(Some(last)),
+        _ if forgotten > 0 => Ok(Some(after)),
+        _ => Ok(None),
+    }
+}
+
+/// A command that may be retired.
+struct Candidate {
+    seq: i64,
+    finished_at: Option<String>,
+    unreported: bool,
+}
+
+fn look(connection: &Connection, after: i64) -> Result<Vec<Candidate>, JournalError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT seq, finished_at, EXISTS (SELECT 1 FROM outbox WHERE command = commands.seq)
+         FROM commands WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )?;
+    let candidates = statement.query_map([after, AT_ONCE], |row| {
+        Ok(Candidate { seq: row.get(0)?, finished_at: row.get(1)?, unreported: row.get(2)? })
+    })?;
+    Ok(candidates.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Puts what is to be remembered of a command in its place.

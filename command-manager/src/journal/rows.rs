@@ -96,6 +96,21 @@ pub(super) fn interrupted(connection: &Connection) -> Result<Vec<CommandId>, Jou
     Ok(under_way.into_iter().map(|stored| stored.record.id).collect())
 }
 
+/// Every command that is not finished.
+pub(super) fn open_ids(connection: &Connection) -> Result<Vec<CommandId>, JournalError> {
+    let query = "SELECT id FROM commands WHERE finished_at IS NULL AND queued = 1
+         UNION ALL SELECT id FROM commands WHERE finished_at IS NULL AND queued = 0";
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        let raw_id: String = row.get(0)?;
+        let id = CommandId::new(raw_id.as_str());
+        ids.push(id.map_err(|error| damaged(&raw_id, "id", &error.to_string()))?);
+    }
+    Ok(ids)
+}
+
 /// Writes a new command with its history, and returns its place.
 pub(super) fn insert(connection: &Connection, new: &NewRow) -> Result<i64, JournalError> {
     let record = &new.record;

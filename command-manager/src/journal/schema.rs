@@ -43,6 +43,7 @@ const STEPS: [&str; 2] = [
     ",
     // `changes` takes the place of `history`: its numbers run through all commands, and none is given twice, so that a
     // subscriber can go on where it was. `gone_through` is the last of those that went with their commands.
+    // `receivers` are the reporters on demand that somebody has asked.
     // `remembered` holds what is left of a command that is not kept any more: its id, what it asked for, its answer.
     "
     ALTER TABLE commands ADD COLUMN form TEXT NOT NULL DEFAULT 'envelope';
@@ -66,7 +67,7 @@ const STEPS: [&str; 2] = [
         text    TEXT NOT NULL
     ) STRICT;
     INSERT INTO changes (command, seq, at, status, stage, module, text)
-        SELECT command, seq, at, status, stage, module, text FROM history ORDER BY at, command, seq;
+        SELECT command, seq, at, status, stage, module, text FROM history ORDER BY command, seq;
     CREATE UNIQUE INDEX changes_of ON changes (command, seq);
     DROP TABLE history;
     CREATE TABLE feed (gone_through INTEGER NOT NULL) STRICT;
@@ -85,6 +86,7 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (reporter, change)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX outbox_of ON outbox (command);
+    CREATE TABLE receivers (reporter TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     ",
 ];
 

@@ -86,7 +86,10 @@ pub(super) fn claim(
     now: Timestamp,
 ) -> Result<Claim, JournalError> {
     let mut claim = Claim::default();
-    while let Some(mut next) = queue::next(connection)? {
+    // More than that are ended by the next claim, which follows this change.
+    while claim.ended.len() < queue::AT_ONCE
+        && let Some(mut next) = queue::next(connection)?
+    {
         let most = settings.max_attempts;
         if next.record.has_expired(now) {
             claim.ended.push(expire(connection, settings, next, now)?);
@@ -132,6 +135,66 @@ pub(super) fn progress(
         Ok(stored.record)
     })
 }
+
+/// Begins waiting commands together with another one, without an attempt of their own: what becomes of that becomes of them.
+/// Returns those that still waited; the others have ended, or were begun, meanwhile.
+pub(super) fn join(
+    connection: &Connection,
+    ids: &[CommandId],
+    text: &str,
+    now: Timestamp,
+) -> Result<Vec<CommandId>, JournalError> {
+    let mut joined = Vec::new();
+    for id in ids {
+        let Some(mut stored) = rows::by_id(connection, id)? else { continue };
+        if stored.record.status != Status::Pending {
+            continue;
+        }
+        stored.queued = false;
+        advance(&mut stored.record, StatusEvent::Started, Step::new("joined", text), now)?;
+        rows::update(connection, &stored)?;
+        joined.push(id.clone());
+    }
+    Ok(joined)
+}
+
+/// Ends every waiting command of these types that was not begun, as one.
+pub(super) fn finish_waiting(
+    connection: &Connection,
+    settings: &Settings,
+    kinds: &[CommandType],
+    finish: &Finish,
+    now: Timestamp,
+) -> Result<Vec<CommandRecord>, JournalError> {
+    let waiting = queue::waiting(connection, kinds)?;
+    waiting.into_iter().map(|stored| end(connection, settings, stored, finish, now)).collect()
+}
+
+/// Notes that the command `id` outlived the process that worked on it, and is left to whoever finishes it. One that this
+/// has happened to more often than attempts are allowed is ended: each time but the first a process ended before it could.
+pub(super) fn leave(
+    connection: &Connection,
+    settings: &Settings,
+    id: &CommandId,
+    now: Timestamp,
+) -> Result<Change, JournalError> {
+    change(connection, id, |mut stored| {
+        let before = stored.record.history.iter().filter(|entry| entry.stage == LEFT).count();
+        if before >= usize::try_from(settings.max_attempts).unwrap_or(usize::MAX) {
+            let text =
+                format!("gave up: the agent ended {before} times before this came to an end");
+            let finish = Finish::failure(ErrorCode::GaveUp, text);
+            return end(connection, settings, stored, &finish, now);
+        }
+        let text = "the process that worked on it has ended; what became of it is being found out";
+        note(&mut stored.record, Step::new(LEFT, text), now);
+        rows::update(connection, &stored)?;
+        Ok(stored.record)
+    })
+}
+
+/// The stage of a command that outlived its process.
+const LEFT: &str = "left";
 
 /// Lets a command that was broken off wait for its turn again; the status stays.
 pub(super) fn requeue(
@@ -235,7 +298,7 @@ fn end(
     stored.record.result.clone_from(&finish.result);
     stored.record.finished_at = Some(now);
     let change = rows::update(connection, &stored)?;
-    outbox::keep(connection, &settings.reporters, stored.seq, change)?;
+    outbox::keep(connection, settings, stored.seq, change)?;
     Ok(stored.record)
 }
 

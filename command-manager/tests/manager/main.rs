@@ -18,6 +18,7 @@ mod failing_disk;
 mod feed;
 mod file;
 mod finishing;
+mod joining;
 mod queue;
 mod recovery;
 mod reporting;

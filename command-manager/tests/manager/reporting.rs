@@ -214,6 +214,29 @@ async fn a_result_that_nobody_acknowledges_is_given_up_after_its_time() {
 }
 
 #[tokio::test]
+async fn for_a_reporter_on_demand_results_are_kept_once_somebody_has_asked_and_until_nobody_takes_them()
+ {
+    let on_demand =
+        Settings { reporters_on_demand: vec!["server".to_owned()], ..Settings::default() };
+    let (scene, clock) = Scene::with(on_demand.clone());
+    finished(&scene, &["before"]).await;
+    assert_eq!(scene.manager.has_unreported("server").await, Ok(false));
+    scene.manager.demand("server").await.unwrap();
+    let scene = scene.reopen_with(on_demand, &clock);
+    finished(&scene, &["a", "b"]).await;
+    assert_eq!(scene.manager.unreported("server").await, Ok(2));
+    clock.advance(8 * 24 * 60 * 60);
+    let receiver = Receiver::new([]);
+    let (stop, task) = start(&scene, &receiver);
+    until_empty(&scene).await;
+    stop.send_replace(true);
+    task.await.unwrap();
+    assert_eq!(receiver.seen(), Vec::<String>::new());
+    finished(&scene, &["c"]).await;
+    assert_eq!(scene.manager.unreported("server").await, Ok(0), "nobody has asked again");
+}
+
+#[tokio::test]
 async fn nothing_is_kept_for_a_reporter_that_is_not_configured_any_more() {
     let (scene, clock) = Scene::with(settings());
     finished(&scene, &["a"]).await;

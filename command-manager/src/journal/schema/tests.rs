@@ -20,7 +20,7 @@ fn tables_of_others_are_recognised() {
 }
 
 #[test]
-fn the_history_of_a_version_1_journal_is_numbered_in_the_order_of_time() {
+fn the_history_of_a_version_1_journal_is_numbered_command_by_command() {
     let connection = Connection::open_in_memory().unwrap();
     connection.execute_batch(STEPS[0]).unwrap();
     connection
@@ -43,7 +43,7 @@ fn the_history_of_a_version_1_journal_is_numbered_in_the_order_of_time() {
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .unwrap();
     let rows: Vec<(i64, i64, i64, String)> = rows.map(Result::unwrap).collect();
-    let expected = [(1, 1, 1, "first"), (2, 2, 1, "second"), (3, 1, 2, "third")];
+    let expected = [(1, 1, 1, "first"), (2, 1, 2, "third"), (3, 2, 1, "second")];
     assert_eq!(
         rows,
         expected.map(|(change, command, seq, text)| (change, command, seq, text.into()))
