@@ -143,6 +143,51 @@ fn what_comes_behind_a_restart_runs_in_the_next_process_in_order() {
 }
 
 #[test]
+fn a_restart_that_was_cancelled_before_it_overtook_restarts_nothing() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  save: [ok-after-ms: 1500]\n");
+    agent.start();
+    let client = Client::of(&agent);
+    let modules = json!({"id": "m", "command": {"type": "restart-module"}, "parameters": {"data": "scripted"}});
+    client.post("/v1/commands", modules);
+    until(&agent, "stopping");
+    client.post("/v1/commands", command("agent", "restart-agent"));
+    agent.until("it is to overtake", |_| {
+        let record = client.get("/v1/commands/agent");
+        record["history"].as_array().unwrap().iter().any(|step| step["stage"] == "overtakes")
+    });
+    let cancelled = client.post("/v1/commands/agent/cancel", json!({}));
+    assert_eq!(cancelled.status, 200, "{:#}", cancelled.body);
+    let ended = client.finished("m");
+    assert_eq!(
+        (&ended["status"], &ended["result"]["method"]),
+        (&json!("success"), &json!("in_process"))
+    );
+    assert_eq!(client.finished("agent")["error"], 9);
+    assert_eq!(agent.status().unwrap()["generation"], 1, "nobody wanted the agent restarted");
+}
+
+#[test]
+fn a_restart_that_has_joined_another_can_neither_expire_nor_be_cancelled_any_more() {
+    let mut agent = TestAgent::new(scripted_binary(), "scripted:\n  save: [ok-after-ms: 3000]\n");
+    agent.start();
+    let client = Client::of(&agent);
+    // It waits behind a restart of modules, so that the second one is there before the first begins.
+    order(&agent, &["restart", "--module", "scripted"]);
+    until(&agent, "stopping");
+    client.post("/v1/commands", command("first", "restart-agent"));
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(4);
+    let mut second = command("second", "restart-agent");
+    second["expires_at"] = json!(soon);
+    client.post("/v1/commands", second);
+    agent.until("it has joined", |_| client.get("/v1/commands/second")["status"] == "in_progress");
+    assert_eq!(client.post("/v1/commands/second/cancel", json!({})).status, 409);
+    let (first, second) = (client.finished("first"), client.finished("second"));
+    assert_eq!(second["status"], "success", "{second:#}");
+    assert_eq!(first["result"], second["result"], "one outcome for both");
+    assert_eq!(agent.status().unwrap()["generation"], 2);
+}
+
+#[test]
 fn restarts_beyond_the_limit_are_refused_with_the_time_to_wait() {
     let mut agent = TestAgent::new(binary(), "commands: {max_restarts_per_hour: 1}\n");
     agent.start();
@@ -208,6 +253,9 @@ fn a_result_is_offered_by_every_process_until_it_is_acknowledged() {
     let mut agent = TestAgent::new(binary(), "");
     agent.start();
     let client = Client::of(&agent);
+    client.post("/v1/commands", command("before", "check-config"));
+    client.finished("before");
+    assert_eq!(client.get("/v1/results")["results"], json!([]), "kept from this question on");
     client.post("/v1/commands", command("first", "check-config"));
     client.finished("first");
     let next = || client.get("/v1/results?wait_ms=10000")["results"][0].clone();
@@ -215,7 +263,13 @@ fn a_result_is_offered_by_every_process_until_it_is_acknowledged() {
     assert_eq!(first["answer"]["parameters"]["status"], "success");
     assert_eq!(agent.json(&["restart"]).0, Some(0));
     assert_eq!(next()["change"], first["change"], "nobody has acknowledged it");
-    kill(agent.pid(), Signal::KILL);
+    let pid = agent.pid();
+    kill(pid, Signal::KILL);
+    // It is no child of this test, and another one is refused as long as it holds the folder.
+    agent.until("it is dead", |_| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    });
     agent.reap();
     agent.start();
     assert_eq!(next()["change"], first["change"]);

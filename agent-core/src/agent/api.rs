@@ -50,6 +50,10 @@ impl ControlHandler for Api {
             ApiRequest::AcknowledgeResult { change } => self.acknowledge(change).await,
         }
     }
+
+    fn refused(&self, peer: PeerCred, why: &str) {
+        audit_refused(None, Some(&who(peer)), why, wall_clock::now());
+    }
 }
 
 impl Api {
@@ -68,31 +72,32 @@ impl Api {
 
     async fn changes(&self, after: u64, limit: usize, wait: Duration) -> ApiAnswer {
         let commands = &self.core.commands;
-        let newest = match commands.newest_change().await {
-            Ok(newest) => newest,
-            Err(error) => return ApiAnswer::error(ErrorKind::Storage, error),
-        };
-        let none = || ApiAnswer::ok(json!({"changes": [], "gap": false, "newest": newest}));
-        if newest <= after && wait.is_zero() {
-            return none();
-        }
-        match timeout(wait.max(OFFERING), commands.changes(after, limit)).await {
-            Ok(Ok(found)) => {
-                let last = found.changes.last().map_or(newest, |last| newest.max(last.change));
-                let (changes, gap) = (found.changes, found.gap);
-                ApiAnswer::ok(json!({"changes": changes, "gap": gap, "newest": last}))
+        let found = async {
+            match timeout(wait, commands.changes(after, limit)).await {
+                Ok(found) => found,
+                Err(_) => commands.changes_so_far(after, limit).await,
             }
-            Ok(Err(error)) => ApiAnswer::error(ErrorKind::Storage, error),
-            Err(_) => none(),
-        }
+        };
+        let (found, newest) = match (found.await, commands.newest_change().await) {
+            (Ok(found), Ok(newest)) => (found, newest),
+            (Err(error), _) | (_, Err(error)) => {
+                return ApiAnswer::error(ErrorKind::Storage, error);
+            }
+        };
+        ApiAnswer::ok(json!({"changes": found.changes, "gap": found.gap, "newest": newest}))
     }
 
     async fn results(&self, wait: Duration) -> ApiAnswer {
-        let waiting = match self.core.commands.unreported(ResultStream::NAME).await {
-            Ok(waiting) => waiting,
+        let commands = &self.core.commands;
+        // Nobody may ever ask, so results are kept from the first question on.
+        if let Err(error) = commands.demand(ResultStream::NAME).await {
+            return ApiAnswer::error(ErrorKind::Storage, error);
+        }
+        let wait = match commands.has_unreported(ResultStream::NAME).await {
+            Ok(true) if self.core.activity().state == "running" => wait.max(OFFERING),
+            Ok(_) => wait,
             Err(error) => return ApiAnswer::error(ErrorKind::Storage, error),
         };
-        let wait = if waiting > 0 { wait.max(OFFERING) } else { wait };
         let next = timeout(wait, self.core.results.next()).await.ok().flatten();
         let results = next.iter().map(|report| {
             json!({"change": report.change, "id": report.record.id, "answer": report.answer()})

@@ -24,7 +24,7 @@ use crate::agent_lock::AgentLock;
 use crate::composition;
 use crate::config::{LoadedConfig, RestartMethod};
 use crate::control;
-use crate::run_record::RunRecord;
+use crate::run_record::{HowEnded, RunRecord};
 use crate::spool::{Spool, SpoolLimits};
 use crate::state_store::StateStore;
 use crate::supervisor::{Failure, Supervisor};
@@ -78,13 +78,14 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let started_at = wall_clock::now();
     let Setup { environment, launch, paths, kinds, version, config } = setup;
     composition::check(&kinds)?;
-    let Taken { lock, run_record, ticket, mut warnings } = take(&paths, started_at)?;
+    let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
 
     let limits = SpoolLimits { max_events: config.config.events.max_stored };
     let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
     warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
     let spool = opened.spool;
-    let settings = config.config.commands.settings(&config.config.restart, &reporters::NAMES);
+    let settings = config.config.commands.settings(&config.config.restart);
+    let settings = reporters::kept_for(settings);
     let (commands, set_aside) =
         CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock), settings)?;
     warnings.extend(set_aside.map(|kept| ("journal_set_aside", journal_set_aside(&kept))));
@@ -120,6 +121,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         identity: run_record.identity.clone(),
         generation: run_record.generation,
         started_at,
+        before_ended,
         listener,
         config: RwLock::new(Arc::new(config)),
         activity: Mutex::new(Activity { state: "starting", last_restart: None }),
@@ -170,6 +172,7 @@ struct Taken {
     run_record: RunRecord,
     ticket: Option<Ticket>,
     warnings: Vec<(&'static str, String)>,
+    before_ended: Option<HowEnded>,
 }
 
 /// Locks the folder and looks at what the process before left.
@@ -193,12 +196,13 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
         warnings.push(("unclean_stop", text));
     }
     // The ticket counts as well, should the record be lost: no generation is ever used twice.
+    let before_ended = before.as_ref().and_then(|before| before.ended);
     let counted = before.map(|before| before.generation);
     let counted = counted.max(ticket.as_ref().map(|ticket| ticket.generation));
     let generation = counted.map_or(1, |counted| counted + 1);
     let format = RunRecord::FORMAT;
     let run_record = RunRecord { format, generation, identity, started_at, ended: None };
-    Ok(Taken { lock, run_record, ticket, warnings })
+    Ok(Taken { lock, run_record, ticket, warnings, before_ended })
 }
 
 fn journal_set_aside(kept: &command_manager::SetAside) -> String {

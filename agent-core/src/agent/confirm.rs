@@ -34,7 +34,7 @@ pub(crate) async fn confirm(
     for id in ids(&ticket) {
         core.finish_for_sure(&id, end.clone()).await;
     }
-    take_away(&core);
+    take_away(&core, &ticket);
 }
 
 /// Ends a restart whose new process was stopped before it was confirmed.
@@ -50,7 +50,7 @@ pub(crate) async fn overtaken(core: &Core, ticket: &Ticket) {
     }
     // With the ticket the next process can still judge what is not written.
     if all_written {
-        take_away(core);
+        take_away(core, ticket);
     }
 }
 
@@ -69,7 +69,15 @@ fn ids(ticket: &Ticket) -> Vec<CommandId> {
 }
 
 /// Removes the ticket, after its commands are finished: a crash in between finishes them again, which changes nothing.
-fn take_away(core: &Core) {
+/// Only that ticket: if its commands had ended before, the next restart may have left its own by now.
+fn take_away(core: &Core, ticket: &Ticket) {
+    let found = Ticket::load(&core.paths.state(super::TICKET));
+    if let Ok(Some(other)) = &found
+        && other.command_ids != ticket.command_ids
+    {
+        tracing::info!(commands = ?other.command_ids, "the ticket belongs to the next restart and stays");
+        return;
+    }
     if let Err(error) = Ticket::close(&core.paths.state(super::TICKET)) {
         tracing::error!(%error, "the next start will judge the ticket again");
     }

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::CLOSE_STEP;
 use super::reporters::ResultStream;
 use crate::config::LoadedConfig;
+use crate::run_record::HowEnded;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
 
@@ -73,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) identity: ProcessIdentity,
     pub(crate) generation: u64,
     pub(crate) started_at: Timestamp,
+    /// How the process before said that it ended; `None` if it did not, or there was none.
+    pub(crate) before_ended: Option<HowEnded>,
     /// A duplicate of the control listener, to be handed over.
     pub(crate) listener: UnixListener,
     pub(crate) config: RwLock<Arc<LoadedConfig>>,

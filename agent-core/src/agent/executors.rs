@@ -7,7 +7,6 @@ use command_manager::{
     CommandRecord, CommandType, ErrorCode, Execution, Executor, Executors, Finish, Judgement,
     ProgressSink,
 };
-use jiff::Timestamp;
 use restart::Ticket;
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,6 +14,7 @@ use super::core::Core;
 use super::order::Order;
 use super::reload::check_config;
 use super::replace::overtaken;
+use crate::run_record::HowEnded;
 
 /// The executors of an agent that found `ticket` at its start and takes orders through `orders`.
 pub(crate) fn executors(
@@ -28,8 +28,8 @@ pub(crate) fn executors(
     });
     let reloads: Arc<dyn Executor> = Arc::new(ReloadExecutor { orders });
     let checks: Arc<dyn Executor> = Arc::new(CheckConfigExecutor { core: Arc::clone(core) });
-    let stops: Arc<dyn Executor> =
-        Arc::new(StopExecutor { replaced: ticket.is_some(), started_at: core.started_at });
+    let replaced = ticket.is_some();
+    let stops: Arc<dyn Executor> = Arc::new(StopExecutor { core: Arc::clone(core), replaced });
     Executors::new()
         .with(&[CommandType::RestartAgent, CommandType::RestartModule], &restarts)
         .with(&[CommandType::Reload], &reloads)
@@ -55,6 +55,10 @@ impl Executor for RestartExecutor {
     async fn judge(&self, command: &CommandRecord) -> Judgement {
         if self.tickets.iter().any(|id| id == command.id.as_str()) {
             return Judgement::Deferred;
+        }
+        if command.attempts == 0 {
+            // It had joined a restart that did not take place.
+            return Judgement::Again;
         }
         if command.kind == CommandType::RestartModule {
             return Judgement::Finished(cut_off());
@@ -109,15 +113,14 @@ impl Executor for CheckConfigExecutor {
 struct StopExecutor {
     /// Whether this process was started in place of the one that took the stop.
     replaced: bool,
-    /// When this process started.
-    started_at: Timestamp,
+    core: Arc<Core>,
 }
 
 #[async_trait]
 impl Executor for StopExecutor {
     async fn execute(&self, command: &CommandRecord, _: &ProgressSink) -> Execution {
         // One that was meant for an earlier process, which has ended.
-        if command.accepted_at < self.started_at {
+        if self.core.commands.is_inherited(&command.id) {
             return Execution::Finished(self.done());
         }
         Execution::Deferred
@@ -133,6 +136,11 @@ impl StopExecutor {
     fn done(&self) -> Finish {
         if self.replaced {
             let text = "the agent was being replaced when the stop came, and the new one runs; stop it again";
+            return Finish::failure(ErrorCode::Interrupted, text);
+        }
+        if self.core.before_ended != Some(HowEnded::Stopped) {
+            let text =
+                "the agent was killed before it had stopped, and was started again; stop it again";
             return Finish::failure(ErrorCode::Interrupted, text);
         }
         Finish::success("the agent was stopped")

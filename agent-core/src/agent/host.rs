@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use command_manager::CommandId;
 use module_api::{Module, ModuleName, SavedState};
 use restart::{
     CallOff, CommittedTicket, Event, ExecPlan, ExecWatchdog, Host, Method, Progress, Requested,
@@ -21,6 +22,10 @@ use crate::supervisor::ModuleState;
 pub(crate) struct HandOver {
     /// What goes into the ticket, until it is committed.
     pub(crate) draft: Option<TicketDraft>,
+    /// The command that the restart is carried out for.
+    pub(crate) command: Option<CommandId>,
+    /// What has joined it: each ends with it.
+    pub(crate) joined: Vec<CommandId>,
     /// The ticket on disk.
     pub(crate) ticket: Option<CommittedTicket>,
     /// How this process makes way.
@@ -138,10 +143,12 @@ async fn ask(
             return Event::ReplacementRefused(text);
         }
     };
-    // Without them if the journal does not answer: they are begun in their turn then.
-    let joined = tokio::time::timeout(super::CLOSE_STEP, super::waiting::seal(&core)).await;
-    let joined = joined.unwrap_or_default();
-    draft.command_ids.extend(joined.iter().map(ToString::to_string));
+    if let Some(command) = hand_over.command.clone() {
+        // Not cut short: what has joined and is not in the ticket would be under way for nobody.
+        let joined = super::waiting::seal(&core, &command).await;
+        hand_over.joined.extend(joined);
+    }
+    draft.command_ids.extend(hand_over.joined.iter().map(ToString::to_string));
     let mut ticket = match draft.commit(&core.paths.state(super::TICKET)) {
         Ok(ticket) => ticket,
         Err(error) => return Event::ReplacementRefused(error.to_string()),

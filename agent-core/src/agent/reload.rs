@@ -85,7 +85,8 @@ fn need_restart(before: &Config, after: &Config) -> Vec<&'static str> {
     if before.control != after.control {
         sections.push("control");
     }
-    if before.commands != after.commands {
+    // How long a command may be under way follows from the budgets of a restart as well.
+    if before.commands.settings(&before.restart) != after.commands.settings(&after.restart) {
         sections.push("commands");
     }
     if before.events != after.events {

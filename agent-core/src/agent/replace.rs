@@ -45,6 +45,8 @@ pub(crate) struct Grown {
     pub(crate) ordered_at: Duration,
     /// Whether busy modules are not waited for.
     pub(crate) force: bool,
+    /// What has joined it already.
+    pub(crate) joined: Vec<CommandId>,
 }
 
 /// A restart of modules that had grown, and was called off.
@@ -90,7 +92,8 @@ pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -
             let force = record.force;
             let order = Order { record, reply };
             let stopped = Vec::new();
-            go(core, Grown { order, hashes, stopped, ordered_at, force }, requests).await
+            let joined = Vec::new();
+            go(core, Grown { order, hashes, stopped, ordered_at, force, joined }, requests).await
         }
         Err(refusal) => {
             let text = refusal.to_string();
@@ -104,9 +107,11 @@ pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -
 /// Runs a whole-agent restart for which the checks have passed. Some modules are stopped already if one of modules has grown
 /// into it.
 pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> Ended {
-    let Grown { order: Order { record, reply }, hashes, stopped, ordered_at, force } = restart;
+    let Grown { order: Order { record, reply }, hashes, stopped, ordered_at, force, joined } =
+        restart;
     if reply.send(Execution::Deferred).is_err() {
         tracing::error!(id = %record.id, "nobody waits for the restart any more; it is not begun");
+        super::waiting::release(&core, &joined).await;
         if stopped.is_empty() {
             return Ended::GoOn;
         }
@@ -120,7 +125,9 @@ pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> E
     let draft = draft(&core, &record, hashes.binary);
     let begun_at = restart::boottime();
     let until = (ordered_at + core.limits().overall).max(begun_at + LEAST_FOR_GROWN);
-    let hand_over = HandOver { draft: Some(draft), ordered_at, until, ..HandOver::default() };
+    let command = Some(record.id.clone());
+    let draft = Some(draft);
+    let hand_over = HandOver { draft, ordered_at, until, command, joined, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
     let modules = core.supervisor.at_work();
     let limits = core.limits().within(until.saturating_sub(begun_at));
@@ -189,24 +196,30 @@ async fn conclude(
             }
         },
         Ending::StoppedInstead => {
-            withdraw(hand_over);
-            core.finish_at_the_end(&record.id, overtaken()).await;
+            let joined = withdraw(hand_over);
+            finish_at_the_end(core, &record.id, &joined).await;
             leave(Way::End, false)
         }
         Ending::CalledOff(reason) => {
-            withdraw(hand_over);
+            let joined = withdraw(hand_over);
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }
             core.set_state("running");
             if !stopped.is_empty() {
+                // They asked for the whole agent, which this is not any more.
+                super::waiting::release(core, &joined).await;
                 let id = record.id.clone();
                 return Ended::CalledOff(CalledOff { id, stopped, reason });
             }
             // In a task of its own: while the journal refuses, the agent goes on, and the queue waits.
             let (core, id) = (Arc::clone(core), record.id.clone());
             tokio::spawn(async move {
-                core.finish_for_sure(&id, not_restarted(ErrorCode::Failed, reason)).await;
+                let end = not_restarted(ErrorCode::Failed, reason);
+                // Those that have joined first: when the restart itself is finished the queue goes on.
+                for id in joined.into_iter().chain([id]) {
+                    core.finish_for_sure(&id, end.clone()).await;
+                }
             });
             Ended::GoOn
         }
@@ -227,10 +240,12 @@ async fn replacement_lost(
     reason: String,
 ) -> Ended {
     tracing::warn!(%reason, "the restart is not carried out by whoever was asked");
-    let Some(mut ticket) = hand_over.ticket else { return leave(Way::End, true) };
+    let HandOver { ticket: Some(mut ticket), joined, .. } = hand_over else {
+        return leave(Way::End, true);
+    };
     if core.controller.method() == Method::Systemd {
-        withdraw(HandOver { ticket: Some(ticket), ..HandOver::default() });
-        core.finish_at_the_end(&record.id, overtaken()).await;
+        let joined = withdraw(HandOver { ticket: Some(ticket), joined, ..HandOver::default() });
+        finish_at_the_end(core, &record.id, &joined).await;
         return leave(Way::End, false);
     }
     let in_place = ExecController::new(core.launch.clone());
@@ -298,8 +313,15 @@ fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutc
     }
 }
 
-/// Takes back what was asked of the controller, and the ticket.
-fn withdraw(hand_over: HandOver) {
+/// Ends a restart that an operator's stop has overtaken, with all that had joined it.
+async fn finish_at_the_end(core: &Core, id: &CommandId, joined: &[CommandId]) {
+    for id in joined.iter().chain([id]) {
+        core.finish_at_the_end(id, overtaken()).await;
+    }
+}
+
+/// Takes back what was asked of the controller, and the ticket. Returns what had joined the restart.
+fn withdraw(hand_over: HandOver) -> Vec<CommandId> {
     if let Some(Way::Exec(_, Some(watchdog))) = hand_over.way {
         watchdog.disarm();
     }
@@ -313,6 +335,7 @@ fn withdraw(hand_over: HandOver) {
     {
         tracing::error!(%error, "the ticket of a restart that was called off could not be removed");
     }
+    hand_over.joined
 }
 
 fn log_unclean(outcome: &ShutdownOutcome) {

@@ -5,7 +5,7 @@ mod stream;
 
 use std::sync::Arc;
 
-use command_manager::Reporter;
+use command_manager::{Reporter, Settings};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -13,8 +13,15 @@ use super::core::Core;
 pub(crate) use event::EventReporter;
 pub(crate) use stream::ResultStream;
 
-/// The names under which results are kept until they are acknowledged.
-pub(crate) const NAMES: [&str; 2] = [EventReporter::NAME, ResultStream::NAME];
+/// `settings` with the reporters of an agent. Whoever asks for results over the control API has them kept from then on;
+/// before that nobody may ever take them.
+pub(crate) fn kept_for(settings: Settings) -> Settings {
+    Settings {
+        reporters: vec![EventReporter::NAME.to_owned()],
+        reporters_on_demand: vec![ResultStream::NAME.to_owned()],
+        ..settings
+    }
+}
 
 /// Starts to report, until `stopping`.
 pub(crate) fn start(core: &Arc<Core>, stopping: &watch::Receiver<bool>) -> Vec<JoinHandle<()>> {

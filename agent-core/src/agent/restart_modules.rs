@@ -55,15 +55,16 @@ pub(crate) async fn restart(
         }
         if let Some(why) = why.take() {
             claim = Claim::AStop;
-            if let Some(hashes) = may_go(&core, &id, &why).await {
+            let overtaken = why == OVERTAKEN;
+            if let Some((hashes, joined)) = may_go(&core, &id, &why, overtaken).await {
                 core.arbiter().grow();
                 let force = order.record.force || made == Claim::ARestart { force: true };
-                let grown = Grown { order, hashes, stopped, ordered_at, force };
+                let grown = Grown { order, hashes, stopped, ordered_at, force, joined };
                 return Ended::Grow(Box::new(grown));
             }
         }
         if joined.is_none() {
-            joined = Some(waiting::seal(&core).await);
+            joined = Some(waiting::seal(&core, &id).await);
         }
         let at_work = core.supervisor.at_work();
         let start: Vec<ModuleName> =
@@ -114,13 +115,25 @@ async fn hung(core: &Core, stopped: &[ModuleOutcome]) -> Option<String> {
     None
 }
 
-/// Checks that the whole agent can be restarted instead, and says so in the journal.
-async fn may_go(core: &Core, id: &CommandId, why: &str) -> Option<Hashes> {
+/// Checks that the whole agent can be restarted instead, and says so in the journal. What waits for that joins it; if
+/// nothing does any more, a restart that is only to make way for it goes on as it is.
+async fn may_go(
+    core: &Core,
+    id: &CommandId,
+    why: &str,
+    overtaken: bool,
+) -> Option<(Hashes, Vec<CommandId>)> {
     match preflight::check(core).await {
         Ok(hashes) => {
+            let joined = waiting::overtaking(core, id).await;
+            if overtaken && joined.is_empty() {
+                let text = "the restart of the whole agent that came is not wanted any more";
+                core.progress(id, Step::new("grow", text)).await;
+                return None;
+            }
             let text = format!("{why}; the whole agent is restarted");
             core.progress(id, Step::new("grow", text)).await;
-            Some(hashes)
+            Some((hashes, joined))
         }
         Err(refusal) => {
             let text = format!(

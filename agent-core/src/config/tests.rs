@@ -77,7 +77,7 @@ events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_
     assert_eq!(pauses.map(|pause| pause.as_secs()), [1, 3_600, 86_400]);
     let quarantine = config.supervision.policy().quarantine;
     assert_eq!((quarantine.failures, quarantine.window), (5, Duration::from_secs(31)));
-    let settings = config.commands.settings(&config.restart, &["a"]);
+    let settings = config.commands.settings(&config.restart);
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let days = |days: u64| minutes(24 * 60 * days);
     let (restart_agent, restart_module) = (minutes(1), minutes(2));
@@ -91,7 +91,8 @@ events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_
         keep_for: days(2),
         remember_ids_for: days(3),
         report_for: days(4),
-        reporters: vec!["a".to_owned()],
+        reporters: Vec::new(),
+        reporters_on_demand: Vec::new(),
     };
     assert_eq!(settings, expected);
     assert_eq!(config.control.socket.as_deref(), Some(Path::new("/run/a.sock")));
@@ -106,7 +107,7 @@ events: {max_stored: 10, file: {enabled: false, path: /var/log/e.ndjson, rotate_
 fn the_defaults_of_commands_are_those_of_the_command_manager() {
     let settings = |text: &str| {
         let config = config(text);
-        config.commands.settings(&config.restart, &[])
+        config.commands.settings(&config.restart)
     };
     assert_eq!(settings(""), Settings::default());
     let patient = settings("restart: {timeout: 10m}");

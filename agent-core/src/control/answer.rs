@@ -75,12 +75,16 @@ impl Exchange {
                 self.peer.uid,
                 allowed.join(", ")
             );
-            tracing::warn!(peer = ?self.peer, "refused a command: the user may not submit commands");
+            self.shared.handler.refused(self.peer.clone(), &message);
             return ApiAnswer::error(ErrorKind::NotPermitted, message);
         }
         match receive(body).await {
             Ok(body) => self.ask(write.with(body)).await,
-            Err(answer) => answer,
+            Err(answer) => {
+                let why = answer.body["error"]["message"].as_str().unwrap_or("no whole body");
+                self.shared.handler.refused(self.peer.clone(), why);
+                answer
+            }
         }
     }
 

@@ -159,4 +159,8 @@ pub trait ControlHandler: Send + Sync + 'static {
     /// A call that panics is answered with 500. A call that hangs costs its connection; the stop does not wait longer for
     /// it than [`ControlServer::finished`](super::ControlServer::finished) is told.
     async fn handle(&self, peer: PeerCred, request: ApiRequest) -> ApiAnswer;
+
+    /// Learns that the server has refused to pass on what `peer` wanted to change, and why, for the audit trail. Must not
+    /// block.
+    fn refused(&self, peer: PeerCred, why: &str);
 }

@@ -156,6 +156,10 @@ fn push(
 }
 
 impl ControlHandler for FakeAgent {
+    fn refused(&self, _: PeerCred, why: &str) {
+        panic!("nobody is refused here: {why}");
+    }
+
     fn handle<'a, 'b>(&'a self, peer: PeerCred, request: ApiRequest) -> Answering<'b>
     where
         'a: 'b,

@@ -85,6 +85,10 @@ impl Agent {
     }
 
     pub(super) async fn obey(&mut self, order: Order) {
+        if order.reply.is_closed() {
+            tracing::warn!(id = %order.record.id, "the command has ended before its turn came; it is not carried out");
+            return;
+        }
         self.end_retry().await;
         self.begun.push_back(order.record.id.clone());
         if self.begun.len() > REMEMBERED {
@@ -95,7 +99,9 @@ impl Agent {
             CommandType::Reload => self.begin_reload(order),
             // Not handed on by their executors: stops come past the queue, and a check needs nothing of the loop.
             CommandType::Stop | CommandType::CheckConfig => {
-                drop(order.reply.send(Execution::Deferred));
+                let text = format!("the main loop carries out no {} commands", order.record.kind);
+                let end = Finish::failure(ErrorCode::Failed, text);
+                drop(order.reply.send(Execution::Finished(end)));
             }
         }
     }

@@ -17,8 +17,6 @@ const OFFERED_FOR: Duration = Duration::from_secs(20);
 pub(crate) struct ResultStream {
     /// The result that is offered now.
     offered: watch::Sender<Option<Arc<Report>>>,
-    /// The number of the result that was acknowledged last.
-    acknowledged: watch::Sender<u64>,
     /// Told when a receiver asks.
     asked: Notify,
 }
@@ -28,11 +26,7 @@ impl ResultStream {
     pub(crate) const NAME: &str = "control";
 
     pub(crate) fn new() -> Self {
-        Self {
-            offered: watch::Sender::new(None),
-            acknowledged: watch::Sender::new(0),
-            asked: Notify::new(),
-        }
+        Self { offered: watch::Sender::new(None), asked: Notify::new() }
     }
 
     /// The oldest result that is not acknowledged, as soon as there is one; waits without end otherwise. Cancel safe.
@@ -53,7 +47,6 @@ impl ResultStream {
             }
             is_this
         });
-        self.acknowledged.send_replace(change);
     }
 }
 
@@ -64,13 +57,11 @@ impl Reporter for ResultStream {
     }
 
     async fn report(&self, report: &Report) -> Result<(), ReportError> {
-        let mut acknowledged = self.acknowledged.subscribe();
-        acknowledged.mark_unchanged();
+        let mut offered = self.offered.subscribe();
         self.offered.send_replace(Some(Arc::new(report.clone())));
         let _withdraw = Withdraw(&self.offered);
-        let answered =
-            timeout(OFFERED_FOR, acknowledged.wait_for(|change| *change == report.change));
-        match answered.await {
+        // Only an acknowledgement takes an offer away while this waits.
+        match timeout(OFFERED_FOR, offered.wait_for(Option::is_none)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => {
                 let reason = "nobody has acknowledged it over the control API".to_owned();

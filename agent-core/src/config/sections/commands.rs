@@ -112,8 +112,8 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl CommandsConfig {
-    /// What the command manager does, with results kept for `reporters`.
-    pub(crate) fn settings(&self, restart: &RestartConfig, reporters: &[&str]) -> Settings {
+    /// What the command manager does, without any reporters.
+    pub(crate) fn settings(&self, restart: &RestartConfig) -> Settings {
         let most = longest_restart(restart);
         let TimeToLiveConfig { restart_agent, restart_module, reload, check_config } =
             self.time_to_live;
@@ -126,7 +126,8 @@ impl CommandsConfig {
             keep_for: self.keep_for,
             remember_ids_for: self.remember_ids_for,
             report_for: self.report_for,
-            reporters: reporters.iter().map(ToString::to_string).collect(),
+            reporters: Vec::new(),
+            reporters_on_demand: Vec::new(),
         }
     }
 

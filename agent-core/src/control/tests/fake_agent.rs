@@ -29,6 +29,8 @@ pub(super) struct FakeAgent {
     /// A permit for each submission that was run to its end.
     pub(super) submitted: Semaphore,
     pub(super) peers: Mutex<Vec<PeerCred>>,
+    /// Who was refused before the handler was asked, and why.
+    pub(super) refused: Mutex<Vec<(u32, String)>>,
     at_once: AtomicUsize,
     pub(super) most_at_once: AtomicUsize,
 }
@@ -41,6 +43,7 @@ impl FakeAgent {
             gate: Semaphore::new(0),
             submitted: Semaphore::new(0),
             peers: Mutex::default(),
+            refused: Mutex::default(),
             at_once: AtomicUsize::new(0),
             most_at_once: AtomicUsize::new(0),
         })
@@ -97,6 +100,10 @@ impl ControlHandler for FakeAgent {
         let answer = self.answer(request).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         answer
+    }
+
+    fn refused(&self, peer: PeerCred, why: &str) {
+        self.refused.lock().unwrap().push((peer.uid, why.to_owned()));
     }
 }
 

@@ -68,6 +68,9 @@ async fn a_user_who_may_not_submit_is_told_who_may_and_can_still_read() {
     let error = json!({ "error": { "code": "not_permitted", "message": message } });
     assert_eq!((answer.status, answer.body), (403, error));
     assert!(scene.agent.peers.lock().unwrap().is_empty(), "the handler is not asked");
+    let refused = scene.agent.refused.lock().unwrap().clone();
+    assert_eq!(refused.len(), 3, "each is for the audit trail");
+    assert!(refused.iter().all(|(uid, why)| *uid == own && why.contains("may not submit")));
     assert_eq!(scene.client.get("/v1/status").await.unwrap().status, 200);
 }
 

@@ -15,14 +15,14 @@ struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
+    async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings =
-            Settings { reporters: vec![ResultStream::NAME.to_owned()], ..Settings::default() };
+        let settings = super::super::kept_for(Settings::default());
         let path = folder.path().join("commands.db");
         let (manager, _) =
             CommandManager::open(&path, Arc::new(SystemWallClock), settings).unwrap();
         let (manager, stream) = (Arc::new(manager), Arc::new(ResultStream::new()));
+        manager.demand(ResultStream::NAME).await.unwrap();
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(Arc::clone(&manager).report_to(Arc::clone(&stream) as _, stopped));
         Self { _folder: folder, manager, stream, _stop: stop }
@@ -50,7 +50,7 @@ impl Scene {
 
 #[tokio::test]
 async fn a_result_is_offered_again_until_it_is_acknowledged_and_then_the_next() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene.result().await;
     scene.result().await;
     let first = scene.next().await;
@@ -66,7 +66,7 @@ async fn a_result_is_offered_again_until_it_is_acknowledged_and_then_the_next() 
 
 #[tokio::test]
 async fn a_receiver_that_was_there_first_gets_the_result_when_it_comes() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     let next = scene.next();
     let (change, ()) = tokio::join!(next, scene.result());
     assert!(scene.acknowledge(change).await);
@@ -74,7 +74,7 @@ async fn a_receiver_that_was_there_first_gets_the_result_when_it_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_comes_after_hours_of_silence_is_not_left_waiting() {
-    let scene = Scene::new();
+    let scene = Scene::new().await;
     scene.result().await;
     // Virtual time: by now the pauses between two attempts are an hour long.
     tokio::time::sleep(Duration::from_secs(20 * 60 * 60)).await;
