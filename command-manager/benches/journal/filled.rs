@@ -32,6 +32,7 @@ fn copy(path: &Path, count: u32) -> Result<()> {
     let mut connection = Connection::open(path)?;
     let command = columns(&connection, "commands", &["seq", "id"])?;
     let history = columns(&connection, "changes", &["change", "command"])?;
+    let outbox = columns(&connection, "outbox", &["change", "command"])?;
     let transaction = connection.transaction()?;
     for place in 2..=count {
         let insert = format!(
@@ -43,6 +44,13 @@ fn copy(path: &Path, count: u32) -> Result<()> {
             "INSERT INTO changes (command, {history}) SELECT ?1, {history} FROM changes WHERE command = 1"
         );
         transaction.prepare_cached(&insert)?.execute([place])?;
+        // None is acknowledged, which is the worst that can be.
+        let insert = format!(
+            "INSERT INTO outbox (change, command, {outbox}) SELECT ?1, ?2, {outbox} FROM outbox WHERE command = 1"
+        );
+        transaction
+            .prepare_cached(&insert)?
+            .execute([transaction.last_insert_rowid(), place.into()])?;
     }
     transaction.commit()
 }

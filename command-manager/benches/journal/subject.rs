@@ -14,7 +14,15 @@ pub(crate) const KEPT: u32 = 100_000;
 
 /// Opens the journal at `path`, or makes it.
 pub(crate) fn open(path: &Path) -> Result<Arc<CommandManager>, String> {
-    let settings = Settings { keep_finished: KEPT, ..Settings::default() };
+    // As the agent has them: one that gets every result, and one for whoever asks.
+    let (reporters, reporters_on_demand) = (vec!["events".to_owned()], vec!["control".to_owned()]);
+    let settings = Settings {
+        keep_finished: KEPT,
+        max_restarts_per_hour: 0,
+        reporters,
+        reporters_on_demand,
+        ..Settings::default()
+    };
     let opened = CommandManager::open(path, Arc::new(SystemWallClock), settings);
     let (manager, set_aside) = opened.map_err(|error| error.to_string())?;
     match set_aside {
