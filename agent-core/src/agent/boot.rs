@@ -84,11 +84,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
     warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
     let spool = opened.spool;
-    let settings = config.config.commands.settings(&config.config.restart);
-    let settings = reporters::kept_for(settings);
-    let (commands, set_aside) =
-        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock), settings)?;
-    warnings.extend(set_aside.map(|kept| ("journal_set_aside", journal_set_aside(&kept))));
+    let commands = open_journal(&paths, &config, &mut warnings)?;
 
     let notifier = Notifier::from(&environment);
     let listener = control_listener(&environment, &notifier, &config, &paths)?;
@@ -203,6 +199,18 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
     let format = RunRecord::FORMAT;
     let run_record = RunRecord { format, generation, identity, started_at, ended: None };
     Ok(Taken { lock, run_record, ticket, warnings, before_ended })
+}
+
+fn open_journal(
+    paths: &Paths,
+    config: &LoadedConfig,
+    warnings: &mut Vec<(&'static str, String)>,
+) -> Result<CommandManager, RunError> {
+    let settings = reporters::kept_for(config.config.commands.settings(&config.config.restart));
+    let (commands, set_aside) =
+        CommandManager::open(&paths.state("commands.db"), Arc::new(SystemWallClock), settings)?;
+    warnings.extend(set_aside.map(|kept| ("journal_set_aside", journal_set_aside(&kept))));
+    Ok(commands)
 }
 
 fn journal_set_aside(kept: &command_manager::SetAside) -> String {
