@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod boot;
 pub(crate) mod confirm;
 pub(crate) mod core;
+mod descriptors;
 mod executors;
 mod host;
 mod main_loop;
@@ -31,9 +32,6 @@ pub use main_loop::run;
 
 /// The name of the ticket in the state folder.
 pub(crate) const TICKET: &str = "ticket.json";
-
-/// The name under which the control listener is handed over.
-pub(crate) const CONTROL_FD: &str = "control";
 
 /// How long each step of the end may take after the modules have ended: writing what is left of outputs, journal and
 /// spool. Short, because systemd or the helper is waiting; a step that is cut off has lost nothing that was accepted.

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use restart::{
-    EXIT_RESTART, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity,
-    Requested, StartEnvironment, Ticket, TicketDraft, adopt, boottime_ms, choose, controller_for,
-    helper_main, is_listening_unix_socket, judge,
+    DescriptorStore, EXIT_RESTART, LaunchPlan, MethodChoice, Notifier, ProcessController,
+    ProcessIdentity, Requested, StartEnvironment, Ticket, TicketDraft, adopt, boottime_ms, choose,
+    controller_for, helper_main, is_listening_unix_socket, judge,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     if launch.args.get(1).is_some_and(|arg| arg == helper_main::HELPER_ARGUMENT) {
         return helper_main::run();
     }
-    let adopted = adopt(&environment);
+    let adopted = adopt(&environment, |_, _| Ok(()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("runtime").block_on(async {
         let mut agent = start(launch, &environment, adopted, descriptors).await;
@@ -91,8 +91,8 @@ async fn start(
     let verdict = ticket.as_ref().map(|ticket| judge(ticket, &own, generation, boottime_ms()));
     let method = choose(script.method, &restart::Facts::gather(environment).await);
     let notifier = Notifier::from(environment);
-    let controller = controller_for(method, environment, &launch, &notifier);
-    let names: Vec<&String> = adopted.fds.iter().map(|(name, _)| name).collect();
+    let controller =
+        controller_for(method, environment, &launch, &DescriptorStore::new(notifier.clone()));
     let found = json!({
         "identity": own,
         "generation": generation,
@@ -101,8 +101,8 @@ async fn start(
         "cwd": launch.cwd,
         "executable": std::fs::read_link("/proc/self/exe").expect("exe"),
         "descriptors": descriptors,
-        "adopted": names,
-        "rejected": adopted.rejected,
+        "adopted": adopted.fds.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "rejected": adopted.rejected.iter().map(|it| &it.reason).collect::<Vec<_>>(),
         "blocked_signals": blocked_signals(),
         "method": method,
         "ticket": ticket,

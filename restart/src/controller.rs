@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-use crate::{CommittedTicket, NotifyError, StopTimeout, TicketError};
+use crate::{CommittedTicket, KeepError, StopTimeout, TicketError};
 
 mod choose;
 mod exec;
@@ -20,6 +20,7 @@ mod helper;
 pub(crate) mod inherited;
 pub(crate) mod launch;
 pub(crate) mod link;
+pub(crate) mod same_file;
 mod start_environment;
 pub(crate) mod successor;
 mod systemd;
@@ -108,6 +109,16 @@ pub trait ProcessController: Send + Sync {
     async fn stop_timeout(&self) -> Option<StopTimeout> {
         None
     }
+
+    /// Makes sure that whoever keeps descriptors while no process of the agent lives has all that are in the store, each
+    /// once. Where nobody does, there is nothing to do. Takes some milliseconds, and a few seconds at most; may be dropped
+    /// at any await.
+    ///
+    /// # Errors
+    /// What is not kept, and what to do about it: after a kill the next process has to do without.
+    async fn settle_descriptors(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// What a successful request leaves to the caller.
@@ -178,7 +189,7 @@ pub enum ReplaceError {
     HandOver(std::io::Error),
     /// systemd could not be given the descriptors to keep.
     #[error("cannot hand over the descriptors: {0}")]
-    Store(#[from] NotifyError),
+    Store(#[from] KeepError),
     /// The helper could not be started.
     #[error("cannot start the restart helper {path}: {source}")]
     Spawn {

@@ -1,5 +1,7 @@
 //! Hands descriptors from one process to the next by the `LISTEN_FDS` convention, whatever the method of the restart.
 
+mod store;
+
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
@@ -13,6 +15,8 @@ use crate::StartEnvironment;
 use crate::controller::inherited;
 use crate::identity::own_pid;
 
+pub use store::{DescriptorStore, KeepError};
+
 /// More than any agent hands over; a larger count is a forged or broken variable.
 const MAX_DESCRIPTORS: u32 = 4096;
 /// systemd's limit for the name of a descriptor, in bytes.
@@ -21,19 +25,39 @@ const MAX_NAME: usize = 255;
 /// The descriptors that the predecessor left for this process.
 #[derive(Debug, Default)]
 pub struct Adopted {
-    /// Names, each once, with their descriptors. All are close-on-exec. They were found open, nothing more: whoever
-    /// takes one checks that it is what its name says (see [`is_listening_unix_socket`]).
+    /// Names, each once, with their descriptors. All are close-on-exec, and the caller has recognised them.
     pub fds: Vec<(String, OwnedFd)>,
-    /// What was announced and not taken, each with its number, name and reason. For the log.
-    pub rejected: Vec<String>,
+    /// What was announced and not taken; it is closed, unless it belongs to somebody else.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A descriptor that was announced and not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// The name under which whoever started this process may keep it; `None` if it is none of ours or has no valid name.
+    pub name: Option<String>,
+    /// Which one, and why it was not taken. For the log.
+    pub reason: String,
+}
+
+impl Rejected {
+    fn nameless(reason: String) -> Self {
+        Self { name: None, reason }
+    }
 }
 
 /// Takes over the descriptors that `environment` announces for this very process.
 ///
-/// Works once per process, and belongs at the start of `main`, before other code opens or inherits anything. Of
-/// several descriptors with one name the first is taken (systemd lists the newest first) and the others are closed.
+/// `recognise` says of each whether it is wanted and is what its name says, or why not. It sees descriptors that were found
+/// open, nothing more: a name proves nothing (see [`is_listening_unix_socket`]). Of several that it recognises under one
+/// name the first is taken, because systemd lists the newest first; all others are closed.
+///
+/// Works once per process, and belongs at the start of `main`, before other code opens or inherits anything.
 #[must_use]
-pub fn adopt(environment: &StartEnvironment) -> Adopted {
+pub fn adopt(
+    environment: &StartEnvironment,
+    mut recognise: impl FnMut(&str, &OwnedFd) -> Result<(), String>,
+) -> Adopted {
     let mut adopted = Adopted::default();
     let Some(count) = environment.listen_fds.filter(|count| *count > 0) else {
         return adopted;
@@ -41,21 +65,23 @@ pub fn adopt(environment: &StartEnvironment) -> Adopted {
     if environment.listen_pid != Some(own_pid()) {
         let meant_for =
             environment.listen_pid.map_or_else(|| "nobody".to_owned(), |pid| pid.to_string());
-        adopted
-            .rejected
-            .push(format!("{count} descriptors: LISTEN_PID says {meant_for}, not this process"));
+        adopted.rejected.push(Rejected::nameless(format!(
+            "{count} descriptors: LISTEN_PID says {meant_for}, not this process"
+        )));
         return adopted;
     }
     if count > MAX_DESCRIPTORS {
-        adopted
-            .rejected
-            .push(format!("descriptors from {MAX_DESCRIPTORS} on: LISTEN_FDS={count} is too many"));
+        adopted.rejected.push(Rejected::nameless(format!(
+            "descriptors from {MAX_DESCRIPTORS} on: LISTEN_FDS={count} is too many"
+        )));
     }
     match inherited::take(count.min(MAX_DESCRIPTORS)) {
-        Some(taken) => name_them(taken, &environment.listen_fdnames, &mut adopted),
-        None => adopted
-            .rejected
-            .push("all descriptors: this process has adopted them before".to_owned()),
+        Some(taken) => {
+            name_them(taken, &environment.listen_fdnames, &mut recognise, &mut adopted);
+        }
+        None => adopted.rejected.push(Rejected::nameless(
+            "all descriptors: this process has adopted them before".to_owned(),
+        )),
     }
     adopted
 }
@@ -63,20 +89,31 @@ pub fn adopt(environment: &StartEnvironment) -> Adopted {
 fn name_them(
     taken: Vec<(RawFd, Result<OwnedFd, String>)>,
     names: &[String],
+    recognise: &mut dyn FnMut(&str, &OwnedFd) -> Result<(), String>,
     adopted: &mut Adopted,
 ) {
     let mut seen = HashSet::new();
     for (place, (number, fd)) in taken.into_iter().enumerate() {
         let name = names.get(place).map_or("", String::as_str);
-        let verdict = match fd {
-            Err(reason) => Err(reason),
-            Ok(_) if !is_valid_name(name) => Err("it has no valid name".to_owned()),
-            Ok(_) if !seen.insert(name) => Err("another one has the same name".to_owned()),
-            Ok(fd) => rustix::fs::fstat(&fd).map(|_| fd).map_err(|error| error.to_string()),
-        };
+        let verdict = fd.and_then(|fd| {
+            if !is_valid_name(name) {
+                return Err("it has no valid name".to_owned());
+            }
+            rustix::fs::fstat(&fd).map_err(|error| error.to_string())?;
+            if seen.contains(name) {
+                return Err("another one has the same name".to_owned());
+            }
+            recognise(name, &fd).map(|()| fd)
+        });
         match verdict {
-            Ok(fd) => adopted.fds.push((name.to_owned(), fd)),
-            Err(reason) => adopted.rejected.push(format!("descriptor {number} {name:?}: {reason}")),
+            Ok(fd) => {
+                seen.insert(name);
+                adopted.fds.push((name.to_owned(), fd));
+            }
+            Err(reason) => adopted.rejected.push(Rejected {
+                name: is_valid_name(name).then(|| name.to_owned()),
+                reason: format!("descriptor {number} {name:?}: {reason}"),
+            }),
         }
     }
 }
@@ -139,76 +176,4 @@ pub(crate) fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> io::Resul
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::{UnixListener, UnixStream};
-
-    use super::*;
-
-    fn fd() -> Result<OwnedFd, String> {
-        Ok(std::fs::File::open("/dev/null").unwrap().into())
-    }
-
-    #[test]
-    fn names_are_taken_in_order_and_each_once() {
-        let names = ["a", "b", "a", "", "no\tname"].map(str::to_owned);
-        let taken = vec![
-            (3, fd()),
-            (4, Err("not open".into())),
-            (5, fd()),
-            (6, fd()),
-            (7, fd()),
-            (8, fd()),
-        ];
-        let mut adopted = Adopted::default();
-        name_them(taken, &names, &mut adopted);
-        assert_eq!(adopted.fds.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a"]);
-        assert_eq!(
-            adopted.rejected,
-            [
-                "descriptor 4 \"b\": not open",
-                "descriptor 5 \"a\": another one has the same name",
-                "descriptor 6 \"\": it has no valid name",
-                "descriptor 7 \"no\\tname\": it has no valid name",
-                "descriptor 8 \"\": it has no valid name",
-            ]
-        );
-    }
-
-    #[test]
-    fn descriptors_meant_for_another_process_are_left_alone() {
-        let environment = StartEnvironment {
-            listen_fds: Some(1),
-            listen_pid: Some(1),
-            ..StartEnvironment::default()
-        };
-        let adopted = adopt(&environment);
-        assert!(adopted.fds.is_empty());
-        assert_eq!(adopted.rejected, ["1 descriptors: LISTEN_PID says 1, not this process"]);
-    }
-
-    #[test]
-    fn only_the_listener_at_the_path_is_taken_for_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let (path, other) = (folder.path().join("a.sock"), folder.path().join("b.sock"));
-        let listener: OwnedFd = UnixListener::bind(&path).unwrap().into();
-        assert!(is_listening_unix_socket(&listener, &path));
-        assert!(!is_listening_unix_socket(&listener, &other));
-        let connected: OwnedFd = UnixStream::connect(&path).unwrap().into();
-        assert!(!is_listening_unix_socket(&connected, &path));
-        assert!(!is_listening_unix_socket(&fd().unwrap(), &path));
-        // Bound there, but it does not listen; and a datagram socket cannot.
-        let bound = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
-        rustix::net::bind(&bound, &SocketAddrUnix::new(&other).unwrap()).unwrap();
-        assert!(!is_listening_unix_socket(&bound, &other));
-        let tcp: OwnedFd = std::net::TcpListener::bind("127.0.0.1:0").unwrap().into();
-        assert!(!is_listening_unix_socket(&tcp, &path));
-    }
-
-    #[test]
-    fn a_name_that_the_next_process_would_reject_is_refused_before_anything_is_touched() {
-        for names in [&["a:b"][..], &[""], &["a", "a"], &["a\n"]] {
-            assert!(check_names(names.iter().copied()).is_err(), "{names:?}");
-        }
-        check_names(["control", "fim.inotify"].into_iter()).unwrap();
-    }
-}
+mod tests;

@@ -38,7 +38,9 @@ pub use event::{
     Answer, Call, Effect, Ending, Event, ModuleEnd, ModuleOutcome, Progress, Purpose,
     ShutdownOutcome,
 };
-pub use hand_over::{Adopted, adopt, is_listening_unix_socket, is_valid_name};
+pub use hand_over::{
+    Adopted, DescriptorStore, KeepError, Rejected, adopt, is_listening_unix_socket, is_valid_name,
+};
 pub use identity::{IdentityError, ProcessIdentity};
 pub use kernel_clock::{boottime, boottime_ms};
 pub use limits::{Clamped, Limits, LimitsDoNotFit, StopTimeout};

@@ -259,4 +259,6 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod stand_in;
+#[cfg(test)]
 mod tests;

@@ -1,9 +1,7 @@
 //! The start of an agent: everything in its order, until the modules run and the control API answers.
 
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
@@ -13,17 +11,16 @@ use command_manager::{CommandManager, SystemWallClock};
 use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
-    Facts, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity, Stamp,
-    StartEnvironment, Ticket, adopt, choose, controller_for, is_listening_unix_socket,
+    DescriptorStore, Facts, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity,
+    Stamp, StartEnvironment, Ticket, choose, controller_for,
 };
 use tokio::sync::{Notify, mpsc};
 
 use super::core::{Activity, Core, Paths};
-use super::{CONTROL_FD, RunError, TICKET, reporters};
+use super::{RunError, TICKET, descriptors, reporters};
 use crate::agent_lock::AgentLock;
 use crate::composition;
 use crate::config::{LoadedConfig, RestartMethod};
-use crate::control;
 use crate::run_record::{HowEnded, RunRecord};
 use crate::spool::{Spool, SpoolLimits};
 use crate::state_store::StateStore;
@@ -80,16 +77,13 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     composition::check(&kinds)?;
     let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
 
-    let limits = SpoolLimits { max_events: config.config.events.max_stored };
-    let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
-    warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
-    let spool = opened.spool;
+    let spool = open_spool(&paths, &config, &mut warnings)?;
     let commands = open_journal(&paths, &config, &mut warnings)?;
 
     let notifier = Notifier::from(&environment);
-    let listener = control_listener(&environment, &notifier, &config, &paths)?;
-    let method = config.config.restart.method;
-    let controller = controller(method, &environment, &launch, &notifier).await;
+    let descriptors = descriptors::take_over(&environment, &notifier, &paths, &config);
+    let listener = descriptors::listener(&descriptors, &paths, &config)?;
+    let controller = controller(&config, &environment, &launch, &descriptors).await;
     // From here on the agent works, so an end without a mark is a kill.
     run_record.store(&paths.state("run.json"))?;
     stamps.push(Stamp::now("opened"));
@@ -109,6 +103,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         kinds,
         launch,
         notifier,
+        descriptors,
         controller,
         spool,
         supervisor,
@@ -128,8 +123,19 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         stop_timeout: OnceLock::new(),
         limits_warning: Mutex::default(),
     });
-    tokio::spawn(learn_stop_timeout(Arc::clone(&core)));
+    tokio::spawn(ask_the_manager(Arc::clone(&core)));
     Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+}
+
+fn open_spool(
+    paths: &Paths,
+    config: &LoadedConfig,
+    warnings: &mut Vec<(&'static str, String)>,
+) -> Result<Arc<Spool>, RunError> {
+    let limits = SpoolLimits { max_events: config.config.events.max_stored };
+    let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
+    warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
+    Ok(opened.spool)
 }
 
 /// What follows is the start of the modules, side by side and each within its limit: the manager is to give at least that
@@ -141,14 +147,21 @@ fn ask_for_time_to_start(notifier: &Notifier, config: &LoadedConfig) {
     }
 }
 
-/// Asks the service manager how long this process may take to stop, and warns when that is less than what is configured.
+/// Asks the service manager what the start does not wait for: whether it keeps the descriptors, and how long this process may
+/// take to stop.
 ///
 /// After the start, or beside one that takes long, so that it costs the start nothing. A shutdown that begins before the
 /// answer has come has the configured budgets.
-async fn learn_stop_timeout(core: Arc<Core>) {
+async fn ask_the_manager(core: Arc<Core>) {
     if tokio::time::timeout(ASK_AFTER, core.started.notified()).await.is_err() {
         tracing::debug!("the start takes long; the service manager is asked meanwhile");
     }
+    learn_stop_timeout(&core).await;
+    descriptors::settle(&core).await;
+}
+
+/// Learns how long the service manager waits for the end, and warns when that is less than what is configured.
+async fn learn_stop_timeout(core: &Core) {
     match tokio::time::timeout(ASK_PATIENCE, core.controller.stop_timeout()).await {
         Ok(Some(stop_timeout)) => {
             let known = core.stop_timeout.get_or_init(|| stop_timeout);
@@ -220,19 +233,19 @@ fn journal_set_aside(kept: &command_manager::SetAside) -> String {
 
 /// The controller that fits this very process, or the configured one.
 async fn controller(
-    configured: RestartMethod,
+    config: &LoadedConfig,
     environment: &StartEnvironment,
     launch: &LaunchPlan,
-    notifier: &Notifier,
+    descriptors: &DescriptorStore,
 ) -> Arc<dyn ProcessController> {
-    let choice = match configured {
+    let choice = match config.config.restart.method {
         RestartMethod::Auto => MethodChoice::Auto,
         RestartMethod::Systemd => MethodChoice::Systemd,
         RestartMethod::Helper => MethodChoice::Helper,
         RestartMethod::Exec => MethodChoice::Exec,
     };
     let method = choose(choice, &Facts::gather(environment).await);
-    controller_for(method, environment, launch, notifier)
+    controller_for(method, environment, launch, descriptors)
 }
 
 /// A restart that is under way leaves a ticket; only then a held lock is that of a dying predecessor.
@@ -247,54 +260,6 @@ fn load_ticket(paths: &Paths, warnings: &mut Vec<(&'static str, String)>) -> Opt
             warnings.push(("ticket_set_aside", error.to_string()));
             None
         }
-    }
-}
-
-/// The listener that was handed over if it is the one that the configuration asks for, or a new one.
-fn control_listener(
-    environment: &StartEnvironment,
-    notifier: &Notifier,
-    config: &LoadedConfig,
-    paths: &Paths,
-) -> Result<UnixListener, RunError> {
-    let wanted = &config.config.control;
-    let socket = paths.socket(config);
-    let adopted = adopt(environment);
-    let mut ours: Option<OwnedFd> = None;
-    for reason in adopted.rejected {
-        tracing::warn!(%reason, "a descriptor that was handed over is not used");
-    }
-    for (name, fd) in adopted.fds {
-        if name == CONTROL_FD && ours.is_none() && leads_to(&fd, &socket) {
-            ours = Some(fd);
-        } else {
-            tracing::warn!(name, "closing a descriptor that was handed over and is not wanted");
-            forget(notifier, &name);
-        }
-    }
-    let listener = match ours {
-        Some(fd) => {
-            tracing::info!(socket = %socket.display(), "control socket adopted");
-            UnixListener::from(fd)
-        }
-        None => control::bind(&socket, wanted.mode)?,
-    };
-    // Kept by systemd from now on, so that not even SIGKILL closes it.
-    if let Err(error) = notifier.store_fd(CONTROL_FD, std::os::fd::AsFd::as_fd(&listener)) {
-        tracing::warn!(%error, "systemd does not keep the control socket; it is closed for a moment when the agent is killed");
-    }
-    Ok(listener)
-}
-
-/// Whether `fd` is the listener that clients reach at `socket`. A socket whose file somebody has removed is bound anew.
-fn leads_to(fd: &OwnedFd, socket: &Path) -> bool {
-    let is_there = std::fs::symlink_metadata(socket).is_ok_and(|file| file.file_type().is_socket());
-    is_there && is_listening_unix_socket(fd, socket)
-}
-
-fn forget(notifier: &Notifier, name: &str) {
-    if let Err(error) = notifier.remove_fd(name) {
-        tracing::warn!(%error, name, "systemd keeps a descriptor that nobody wants");
     }
 }
 

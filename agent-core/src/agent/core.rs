@@ -10,8 +10,8 @@ use command_manager::{CommandId, CommandManager, Finish, Step};
 use jiff::Timestamp;
 use module_api::ModuleKind;
 use restart::{
-    Arbiter, Clamped, LaunchPlan, Limits, Notifier, NotifyError, ProcessController,
-    ProcessIdentity, StopTimeout,
+    Arbiter, Clamped, DescriptorStore, LaunchPlan, Limits, Notifier, NotifyError,
+    ProcessController, ProcessIdentity, StopTimeout,
 };
 use serde_json::Value;
 use tokio::sync::Notify;
@@ -65,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) kinds: Vec<Arc<dyn ModuleKind>>,
     pub(crate) launch: LaunchPlan,
     pub(crate) notifier: Notifier,
+    /// What the next process is to receive.
+    pub(crate) descriptors: DescriptorStore,
     pub(crate) controller: Arc<dyn ProcessController>,
     pub(crate) spool: Arc<Spool>,
     pub(crate) supervisor: Supervisor,
@@ -76,7 +78,7 @@ pub(crate) struct Core {
     pub(crate) started_at: Timestamp,
     /// How the process before said that it ended; `None` if it did not, or there was none.
     pub(crate) before_ended: Option<HowEnded>,
-    /// A duplicate of the control listener, to be handed over.
+    /// The control listener, from which those who serve it get copies.
     pub(crate) listener: UnixListener,
     pub(crate) config: RwLock<Arc<LoadedConfig>>,
     pub(crate) activity: Mutex<Activity>,

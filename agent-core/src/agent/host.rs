@@ -1,6 +1,5 @@
 //! The shutdown loop's view of the agent: instances, state files, the ticket and the controller.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,12 +119,6 @@ impl Host for LoopHost {
     }
 }
 
-/// What the successor is to receive.
-pub(crate) fn descriptors(core: &Core) -> std::io::Result<Vec<(String, OwnedFd)>> {
-    let listener = core.listener.try_clone()?;
-    Ok(vec![(super::CONTROL_FD.to_owned(), OwnedFd::from(listener))])
-}
-
 /// Commits the ticket and asks the controller. What is left to do is in `hand_over` when the lock is free again.
 async fn ask(
     core: Arc<Core>,
@@ -136,10 +129,10 @@ async fn ask(
     let Some(mut draft) = hand_over.draft.take() else {
         return Event::ReplacementRefused("the replacement was asked for before".to_owned());
     };
-    let fds = match descriptors(&core) {
+    let fds = match core.descriptors.descriptors() {
         Ok(fds) => fds,
         Err(error) => {
-            let text = format!("the control socket cannot be handed over: {error}");
+            let text = format!("the descriptors cannot be handed over: {error}");
             return Event::ReplacementRefused(text);
         }
     };

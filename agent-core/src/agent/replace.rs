@@ -249,7 +249,7 @@ async fn replacement_lost(
         return leave(Way::End, false);
     }
     let in_place = ExecController::new(core.launch.clone());
-    let fds = super::host::descriptors(core).unwrap_or_default();
+    let fds = core.descriptors.descriptors().unwrap_or_default();
     let remaining = core.limits().stop;
     match in_place.request(&mut ticket, fds, remaining).await {
         Ok(Requested::ExecWhenStopped(plan)) => {

@@ -9,7 +9,7 @@ use super::{
     ExecController, HelperController, LaunchPlan, Method, ProcessController, StartEnvironment,
     SystemdController,
 };
-use crate::Notifier;
+use crate::DescriptorStore;
 
 /// Exists exactly while systemd is PID 1.
 const SYSTEMD_RUNS: &str = "/run/systemd/system";
@@ -71,16 +71,16 @@ pub fn choose(configured: MethodChoice, facts: &Facts) -> Method {
     }
 }
 
-/// The controller for `method`, for a process that was started as `launch` says and reports through `notifier`.
+/// The controller for `method`, for a process that was started as `launch` says and whose descriptors are in `store`.
 #[must_use]
 pub fn controller_for(
     method: Method,
     environment: &StartEnvironment,
     launch: &LaunchPlan,
-    notifier: &Notifier,
+    store: &DescriptorStore,
 ) -> Arc<dyn ProcessController> {
     match method {
-        Method::Systemd => Arc::new(SystemdController::new(environment.clone(), notifier.clone())),
+        Method::Systemd => Arc::new(SystemdController::new(environment.clone(), store.clone())),
         Method::Helper => Arc::new(HelperController::new(launch.clone())),
         Method::Exec => Arc::new(ExecController::new(launch.clone())),
     }

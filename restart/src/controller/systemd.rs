@@ -3,7 +3,7 @@
 //! Asked in this order, until one works: D-Bus, `systemctl`, and the exit status that the unit lists under
 //! `RestartForceExitStatus=`. The restart itself lives in PID 1, so no process of ours has to outlive the agent.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,10 +11,11 @@ use tokio::sync::oneshot;
 
 use super::{Method, ProcessController, Refusal, ReplaceError, Requested};
 use crate::hand_over::check_names;
-use crate::{CommittedTicket, Notifier, NotifyError, StartEnvironment, StopTimeout};
+use crate::{CommittedTicket, DescriptorStore, StartEnvironment, StopTimeout};
 
 mod facts;
 mod job;
+mod kept;
 mod manager;
 mod private;
 mod systemctl;
@@ -23,9 +24,6 @@ pub use facts::UnitFacts;
 use facts::restarts_on_75;
 pub use manager::SystemdError;
 use manager::find_own_unit;
-
-/// How long systemd may take to confirm that it keeps the descriptors. It is one round trip unless PID 1 is stuck.
-const BARRIER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Whether systemd calls this process the main process of one of its units. Takes a few seconds at most.
 pub(super) async fn main_process_of_a_unit(environment: &StartEnvironment) -> bool {
@@ -42,14 +40,14 @@ pub(super) async fn main_process_of_a_unit(environment: &StartEnvironment) -> bo
 #[derive(Debug)]
 pub struct SystemdController {
     environment: StartEnvironment,
-    notifier: Notifier,
+    store: DescriptorStore,
 }
 
 impl SystemdController {
-    /// A controller for this process, which was started with `environment` and reports through `notifier`.
+    /// A controller for this process, which was started with `environment` and whose descriptors are in `store`.
     #[must_use]
-    pub fn new(environment: StartEnvironment, notifier: Notifier) -> Self {
-        Self { environment, notifier }
+    pub fn new(environment: StartEnvironment, store: DescriptorStore) -> Self {
+        Self { environment, store }
     }
 
     /// What systemd says about the unit of this process now.
@@ -59,48 +57,6 @@ impl SystemdController {
     pub async fn unit_facts(&self) -> Result<UnitFacts, SystemdError> {
         find_own_unit(&self.environment).await?.facts().await
     }
-
-    /// Gives `fds` to systemd and waits until they are kept. What cannot be kept is not there after the restart, which
-    /// the next process finds out and makes good; the restart itself is not at stake.
-    async fn store(&self, fds: Vec<(String, OwnedFd)>) -> Result<(), ReplaceError> {
-        if fds.is_empty() {
-            return Ok(());
-        }
-        if !self.notifier.is_active() {
-            tracing::warn!("no NOTIFY_SOCKET, so systemd cannot keep descriptors over the restart");
-            return Ok(());
-        }
-        let count = fds.len();
-        let notifier = self.notifier.clone();
-        let stored = tokio::task::spawn_blocking(move || store_all(&notifier, &fds)).await;
-        match stored.map_err(|error| ReplaceError::Systemd(error.to_string()))? {
-            Ok(()) => {}
-            Err(error @ NotifyError::BarrierTimeout(_)) => {
-                tracing::warn!(%error, "systemd may not keep all descriptors over the restart");
-            }
-            Err(error) => return Err(error.into()),
-        }
-        match self.unit_facts().await {
-            Ok(facts) if (facts.kept_descriptors as usize) < count => tracing::warn!(
-                kept = facts.kept_descriptors,
-                most = facts.most_descriptors,
-                wanted = count,
-                "systemd does not keep all descriptors; raise FileDescriptorStoreMax="
-            ),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "cannot ask how many descriptors systemd keeps"),
-        }
-        Ok(())
-    }
-}
-
-/// Anything kept under the same name is let go first: the next process takes one per name.
-fn store_all(notifier: &Notifier, fds: &[(String, OwnedFd)]) -> Result<(), NotifyError> {
-    for (name, fd) in fds {
-        notifier.remove_fd(name)?;
-        notifier.store_fd(name, fd.as_fd())?;
-    }
-    notifier.barrier(BARRIER_TIMEOUT)
 }
 
 #[async_trait]
@@ -136,7 +92,11 @@ impl ProcessController for SystemdController {
         _remaining: Duration,
     ) -> Result<Requested, ReplaceError> {
         check_names(fds.iter().map(|(name, _)| name.as_str())).map_err(ReplaceError::HandOver)?;
-        self.store(fds).await?;
+        kept::keep_all(&self.store, fds).await?;
+        if let Err(reason) = self.settle_descriptors().await {
+            // The next process finds out what is missing and makes it good; the restart itself is not at stake.
+            tracing::warn!(%reason, "the next process does without some descriptors");
+        }
         ticket.record_request(None)?;
 
         let found = find_own_unit(&self.environment).await;
@@ -192,5 +152,12 @@ impl ProcessController for SystemdController {
             tracing::warn!(%error, "systemd does not say how long the agent may take to stop; restart.timeout holds as it is");
             None
         })
+    }
+
+    async fn settle_descriptors(&self) -> Result<(), String> {
+        kept::settle(&self.store, || async {
+            find_own_unit(&self.environment).await?.kept_descriptors().await
+        })
+        .await
     }
 }

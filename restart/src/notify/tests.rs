@@ -1,64 +1,36 @@
 //! The messages as a manager receives them, on a datagram socket of our own.
 
-use std::io::{IoSliceMut, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixDatagram;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-
+use super::stand_in::manager;
 use super::*;
-
-/// A socket in the manager's place, and a notifier that talks to it.
-fn manager() -> (tempfile::TempDir, UnixDatagram, Notifier) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
-    let socket = UnixDatagram::bind(&path).unwrap();
-    let environment =
-        StartEnvironment { notify_socket: Some(path.into()), ..StartEnvironment::default() };
-    let notifier = Notifier::from(&environment);
-    (folder, socket, notifier)
-}
-
-fn receive(socket: &UnixDatagram) -> (String, Vec<OwnedFd>) {
-    let mut bytes = [0; 512];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received =
-        recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
-            .unwrap();
-    let mut fds = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            fds.extend(rights);
-        }
-    }
-    (String::from_utf8(bytes[..received.bytes].to_vec()).unwrap(), fds)
-}
 
 #[test]
 fn each_message_has_the_documented_form() {
-    let (_folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
     assert!(notifier.is_active());
     notifier.ready("two\nlines").unwrap();
-    assert_eq!(receive(&socket).0, "READY=1\nSTATUS=two lines");
+    assert_eq!(socket.receive().0, "READY=1\nSTATUS=two lines");
     notifier.status("saving").unwrap();
-    assert_eq!(receive(&socket).0, "STATUS=saving");
+    assert_eq!(socket.receive().0, "STATUS=saving");
     notifier.stopping().unwrap();
-    assert_eq!(receive(&socket).0, "STOPPING=1");
+    assert_eq!(socket.receive().0, "STOPPING=1");
     notifier.watchdog().unwrap();
-    assert_eq!(receive(&socket).0, "WATCHDOG=1");
+    assert_eq!(socket.receive().0, "WATCHDOG=1");
     notifier.extend_timeout(Duration::from_millis(2500)).unwrap();
-    assert_eq!(receive(&socket).0, "EXTEND_TIMEOUT_USEC=2500000");
+    assert_eq!(socket.receive().0, "EXTEND_TIMEOUT_USEC=2500000");
     notifier.remove_fd("fim.inotify").unwrap();
-    assert_eq!(receive(&socket).0, "FDSTOREREMOVE=1\nFDNAME=fim.inotify");
+    assert_eq!(socket.receive().0, "FDSTOREREMOVE=1\nFDNAME=fim.inotify");
     notifier.reloading().unwrap();
-    let reloading = receive(&socket).0;
+    let reloading = socket.receive().0;
     let stamp = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap();
     assert!(u128::from(stamp.parse::<u64>().unwrap()) <= monotonic().as_micros());
 }
 
 #[test]
 fn signs_of_the_end_do_not_wait_for_a_manager_that_does_not_read() {
-    let (_folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
     let mut unread = 0;
     while notifier.extend_timeout(Duration::from_secs(1)).is_ok() {
         unread += 1;
@@ -70,7 +42,7 @@ fn signs_of_the_end_do_not_wait_for_a_manager_that_does_not_read() {
     });
     let refused = [notifier.stopping(), notifier.extend_timeout(Duration::from_secs(1))];
     assert!(!waiting.is_finished(), "it was waited for as long as it waits");
-    let read: Vec<String> = (0..=unread).map(|_| receive(&socket).0).collect();
+    let read: Vec<String> = (0..=unread).map(|_| socket.receive().0).collect();
     waiting.join().unwrap().unwrap();
     for refused in refused {
         let Err(NotifyError::Send { source, .. }) = refused else { panic!("{refused:?}") };
@@ -81,11 +53,12 @@ fn signs_of_the_end_do_not_wait_for_a_manager_that_does_not_read() {
 
 #[test]
 fn a_stored_descriptor_arrives_as_the_same_open_file() {
-    let (folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
+    let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept");
     let mut file = std::fs::File::create_new(&path).unwrap();
     notifier.store_fd("kept", file.as_fd()).unwrap();
-    let (message, mut fds) = receive(&socket);
+    let (message, mut fds) = socket.receive();
     assert_eq!(message, "FDSTORE=1\nFDNAME=kept");
     assert_eq!(fds.len(), 1);
     file.write_all(b"before").unwrap();
@@ -98,9 +71,9 @@ fn a_stored_descriptor_arrives_as_the_same_open_file() {
 
 #[test]
 fn the_barrier_ends_when_the_manager_closes_its_end() {
-    let (_folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
     let waiting = std::thread::spawn(move || notifier.barrier(Duration::from_mins(1)));
-    let (message, fds) = receive(&socket);
+    let (message, fds) = socket.receive();
     assert_eq!((message.as_str(), fds.len()), ("BARRIER=1", 1));
     assert!(!waiting.is_finished());
     drop(fds);
@@ -109,10 +82,10 @@ fn the_barrier_ends_when_the_manager_closes_its_end() {
 
 #[test]
 fn a_barrier_that_nobody_reads_is_no_proof() {
-    let (_folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
     let timeout = Duration::from_millis(20);
     assert!(matches!(notifier.barrier(timeout), Err(NotifyError::BarrierTimeout(_))));
-    assert_eq!(receive(&socket).0, "BARRIER=1");
+    assert_eq!(socket.receive().0, "BARRIER=1");
 }
 
 #[test]
@@ -126,7 +99,9 @@ fn an_abstract_address_is_understood() {
         ..StartEnvironment::default()
     };
     Notifier::from(&environment).status("here").unwrap();
-    assert_eq!(receive(&socket).0, "STATUS=here");
+    let mut bytes = [0; 64];
+    let length = socket.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes[..length], b"STATUS=here");
 }
 
 #[test]
@@ -143,9 +118,8 @@ fn without_a_manager_messages_are_dropped_but_nothing_is_proven() {
 
 #[test]
 fn a_manager_that_is_gone_is_an_error_that_names_the_message() {
-    let (folder, socket, notifier) = manager();
+    let (socket, notifier) = manager();
     drop(socket);
-    drop(folder);
     let error = notifier.ready("here").unwrap_err().to_string();
     assert!(error.starts_with("cannot send \"READY=1\" to the service manager"), "{error}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zbus::OwnedObjectPath;
 
+use super::kept::Kept;
 use super::manager::{MANAGER, MANAGER_PATH, OwnUnit, SERVICE, SystemdError, UNIT};
 use crate::StopTimeout;
 use crate::controller::launch::why_not_executable;
@@ -77,6 +78,14 @@ impl OwnUnit {
     pub(super) async fn stop_timeout(&self) -> Result<Option<StopTimeout>, SystemdError> {
         let micros: u64 = self.property(SERVICE, "TimeoutStopUSec").await?;
         Ok(after(micros).map(|after| StopTimeout { unit: self.id.clone(), after }))
+    }
+
+    /// `NFileDescriptorStore` and `FileDescriptorStoreMax` alone.
+    pub(super) async fn kept_descriptors(&self) -> Result<Kept, SystemdError> {
+        Ok(Kept {
+            now: self.property(SERVICE, "NFileDescriptorStore").await?,
+            most: self.property(SERVICE, "FileDescriptorStoreMax").await?,
+        })
     }
 
     /// `None` also when the job has ended since.
