@@ -54,6 +54,14 @@ impl SystemdBox {
         self.command("exec").args(words).output().unwrap()
     }
 
+    /// The box's file system, seen from outside.
+    pub(crate) fn root(&self) -> PathBuf {
+        let output = self.command("status").output().unwrap();
+        let status = String::from_utf8_lossy(&output.stdout).into_owned();
+        let pid = status.split("host pid ").nth(1).and_then(|rest| rest.split(',').next());
+        Path::new("/proc").join(pid.unwrap_or_else(|| panic!("{status}"))).join("root")
+    }
+
     /// Installs `binary` as the unit that is shipped, with `config`, and starts it.
     pub(crate) fn install(&self, binary: &Path, config: &str) {
         let shipped = include_str!("../../packaging/wazuh-agent.service");
