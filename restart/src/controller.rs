@@ -24,6 +24,7 @@ pub(crate) mod same_file;
 mod start_environment;
 pub(crate) mod successor;
 mod systemd;
+mod trial;
 pub(crate) mod watched;
 
 pub use choose::{Facts, MethodChoice, choose, controller_for};
@@ -33,6 +34,7 @@ pub use launch::{CaptureError, LaunchPlan};
 pub use start_environment::StartEnvironment;
 pub use successor::ExecError;
 pub use systemd::{SystemdController, SystemdError, UnitFacts};
+pub use trial::{Trial, TrialError};
 
 /// The exit status that asks systemd for a restart (`RestartForceExitStatus=75` in the unit).
 pub const EXIT_RESTART: u8 = 75;
