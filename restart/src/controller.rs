@@ -33,7 +33,7 @@ pub use helper::{CallOff, HelperController};
 pub use launch::{CaptureError, LaunchPlan};
 pub use start_environment::StartEnvironment;
 pub use successor::ExecError;
-pub use systemd::{SystemdController, SystemdError, UnitFacts};
+pub use systemd::{StartLimit, SystemdController, SystemdError, UnitFacts};
 pub use trial::{Trial, TrialError};
 
 /// The exit status that asks systemd for a restart (`RestartForceExitStatus=75` in the unit).
@@ -69,11 +69,12 @@ pub trait ProcessController: Send + Sync {
     /// Which way it is.
     fn method(&self) -> Method;
 
-    /// Says whether a restart can work, before anything is drained. Changes nothing; takes a few seconds at most.
+    /// Says whether a restart can work, before anything is drained, and returns what somebody should know about it all
+    /// the same: warnings, each a lower-case sentence. Changes nothing; takes a few seconds at most.
     ///
     /// # Errors
     /// [`Refusal`]: with this in the way the agent would not come back, so it must not go.
-    async fn preflight(&self) -> Result<(), Refusal>;
+    async fn preflight(&self) -> Result<Vec<String>, Refusal>;
 
     /// Asks for the replacement of this process.
     ///

@@ -29,8 +29,8 @@ pub use controller::MockProcessController;
 pub use controller::{
     CallOff, CaptureError, EXIT_RESTART, ExecController, ExecError, ExecPlan, ExecWatchdog, Facts,
     HelperController, LaunchPlan, Method, MethodChoice, ProcessController, Refusal, ReplaceError,
-    Requested, StartEnvironment, SystemdController, SystemdError, Trial, TrialError, UnitFacts,
-    choose, controller_for,
+    Requested, StartEnvironment, StartLimit, SystemdController, SystemdError, Trial, TrialError,
+    UnitFacts, choose, controller_for,
 };
 pub use driver::{Host, drive};
 pub use durable_file::{ReplaceFileError, replace_file};

@@ -35,8 +35,8 @@ impl ProcessController for ExecController {
         Method::Exec
     }
 
-    async fn preflight(&self) -> Result<(), Refusal> {
-        check_executable(&self.launch)
+    async fn preflight(&self) -> Result<Vec<String>, Refusal> {
+        check_executable(&self.launch).map(|()| Vec::new())
     }
 
     async fn request(

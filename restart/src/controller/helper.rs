@@ -43,8 +43,8 @@ impl ProcessController for HelperController {
         Method::Helper
     }
 
-    async fn preflight(&self) -> Result<(), Refusal> {
-        check_executable(&self.launch)
+    async fn preflight(&self) -> Result<Vec<String>, Refusal> {
+        check_executable(&self.launch).map(|()| Vec::new())
     }
 
     async fn request(

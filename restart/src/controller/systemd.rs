@@ -20,8 +20,8 @@ mod manager;
 mod private;
 mod systemctl;
 
-pub use facts::UnitFacts;
 use facts::restarts_on_75;
+pub use facts::{StartLimit, UnitFacts};
 pub use manager::SystemdError;
 use manager::find_own_unit;
 
@@ -65,23 +65,16 @@ impl ProcessController for SystemdController {
         Method::Systemd
     }
 
-    async fn preflight(&self) -> Result<(), Refusal> {
+    async fn preflight(&self) -> Result<Vec<String>, Refusal> {
         match self.unit_facts().await {
-            Ok(facts) => {
-                if facts.needs_daemon_reload {
-                    let unit = &facts.unit;
-                    tracing::warn!(%unit, "the unit file has changed; systemd uses what it read before");
-                }
-                facts.check()
-            }
+            Ok(facts) => facts.check().map(|()| facts.warnings()),
             // Whatever is asked for, nobody would start this process again.
             Err(error) if self.environment.systemd_exec_pid != Some(self.environment.pid) => {
                 Err(Refusal::NotAUnit { reason: error.to_string() })
             }
-            Err(error) => {
-                tracing::warn!(%error, "systemd cannot be asked whether the unit can be restarted");
-                Ok(())
-            }
+            Err(error) => Ok(vec![format!(
+                "systemd cannot be asked whether the unit can be restarted: {error}"
+            )]),
         }
     }
 

@@ -39,10 +39,25 @@ pub struct UnitFacts {
     pub forced_by_status: Vec<i32>,
     /// The exit statuses of `RestartPreventExitStatus=`.
     pub prevented_by_status: Vec<i32>,
+    /// How often the unit may be started before systemd leaves it stopped; `None` without a limit.
+    pub start_limit: Option<StartLimit>,
     /// `FileDescriptorStoreMax=`.
     pub most_descriptors: u32,
     /// `NFileDescriptorStore`: how many are kept now.
     pub kept_descriptors: u32,
+}
+
+/// The start limit of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartLimit {
+    /// `StartLimitBurst=`: how many starts.
+    pub starts: u32,
+    /// `StartLimitIntervalSec=`: within which time.
+    pub interval: Duration,
+    /// `StartLimitAction=`: what systemd does when it is hit, `none` or for instance `reboot`.
+    pub action: String,
+    /// Whether this process may reset the counter without a rule of polkit that allows it.
+    pub may_be_reset: bool,
 }
 
 impl OwnUnit {
@@ -69,9 +84,20 @@ impl OwnUnit {
             restart: self.property(SERVICE, "Restart").await?,
             forced_by_status,
             prevented_by_status,
+            start_limit: self.start_limit().await?,
             most_descriptors: self.property(SERVICE, "FileDescriptorStoreMax").await?,
             kept_descriptors: self.property(SERVICE, "NFileDescriptorStore").await?,
         })
+    }
+
+    async fn start_limit(&self) -> Result<Option<StartLimit>, SystemdError> {
+        let interval: u64 = self.property(UNIT, "StartLimitIntervalUSec").await?;
+        let starts: u32 = self.property(UNIT, "StartLimitBurst").await?;
+        let action = self.property(UNIT, "StartLimitAction").await?;
+        let interval = Duration::from_micros(interval);
+        let may_be_reset = self.of_user || rustix::process::geteuid().is_root();
+        let limit = StartLimit { starts, interval, action, may_be_reset };
+        Ok((starts > 0 && !interval.is_zero()).then_some(limit))
     }
 
     /// `TimeoutStopUSec` alone, which is one call; `None` is never.
@@ -104,6 +130,31 @@ impl UnitFacts {
     /// Whether systemd could stop the unit and start it again.
     pub(super) fn check(&self) -> Result<(), Refusal> {
         self.check_with(why_not_executable)
+    }
+
+    /// What does not keep systemd from restarting the unit, and should be known.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unit = &self.unit;
+        let mut warnings = Vec::new();
+        if self.needs_daemon_reload {
+            warnings.push(format!(
+                "the file of {unit} has changed, and systemd uses what it read before; run systemctl daemon-reload"
+            ));
+        }
+        if let Some(StartLimit { starts, interval, action, may_be_reset }) = &self.start_limit {
+            let limit = format!("{starts} starts within {} s", interval.as_secs_f64());
+            if !may_be_reset {
+                warnings.push(format!(
+                    "this user may not reset the counter of starts: after {limit} systemd leaves {unit} stopped; run the agent as root, or set StartLimitIntervalSec=0"
+                ));
+            }
+            if action != "none" {
+                warnings.push(format!(
+                    "after {limit} systemd carries out StartLimitAction={action} of {unit}; the counter is reset before each restart, but not before starts by others"
+                ));
+            }
+        }
+        warnings
     }
 
     fn check_with(&self, why_not: impl Fn(&Path) -> Option<String>) -> Result<(), Refusal> {
@@ -156,6 +207,7 @@ mod tests {
             restart: "no".to_owned(),
             forced_by_status: Vec::new(),
             prevented_by_status: Vec::new(),
+            start_limit: None,
             most_descriptors: 64,
             kept_descriptors: 0,
         }
@@ -178,6 +230,28 @@ mod tests {
         assert_eq!(check(|_| ()), Ok(()));
         assert_eq!(check(|facts| facts.manager_state = "degraded".to_owned()), Ok(()));
         assert_eq!(check(|facts| facts.job = Some("restart".to_owned())), Ok(()));
+    }
+
+    #[test]
+    fn a_changed_file_and_a_start_limit_that_can_do_harm_are_warned_about() {
+        let warnings = |change: &dyn Fn(&mut UnitFacts)| {
+            let mut facts = UnitFacts { needs_daemon_reload: false, ..facts() };
+            change(&mut facts);
+            facts.warnings().join("|")
+        };
+        let limit = |action: &str, may_be_reset| {
+            let (starts, interval) = (5, Duration::from_secs(10));
+            Some(StartLimit { starts, interval, action: action.to_owned(), may_be_reset })
+        };
+        assert_eq!(warnings(&|_| ()), "");
+        assert_eq!(warnings(&|facts| facts.start_limit = limit("none", true)), "");
+        let changed = warnings(&|facts| facts.needs_daemon_reload = true);
+        assert!(changed.contains("systemctl daemon-reload"), "{changed}");
+        let reboot = warnings(&|facts| facts.start_limit = limit("reboot", true));
+        assert!(reboot.contains("5 starts within 10 s"), "{reboot}");
+        assert!(reboot.contains("StartLimitAction=reboot"), "{reboot}");
+        let denied = warnings(&|facts| facts.start_limit = limit("none", false));
+        assert!(denied.contains("may not reset the counter of starts"), "{denied}");
     }
 
     #[test]
