@@ -7,6 +7,7 @@
 //! GET  /v1/commands/{id}?after=SEQ&wait_ms=N    waits up to N ms (at most 30,000) for news after entry SEQ
 //! GET  /v1/changes?after=N&limit=N&wait_ms=N    what happened to all commands after the change N, the oldest first
 //! GET  /v1/results?wait_ms=N                    the oldest result that nobody has acknowledged
+//! GET  /v1/preflight?modules=A,B&force=true     what a restart would find in its way; without modules: of the agent
 //! POST /v1/commands                             body: a command of at most 1 MiB, in either wire form
 //! POST /v1/commands/{id}/cancel                 body: nothing or {"reason": "…"}
 //! POST /v1/results/{change}/ack                 the result has arrived for good

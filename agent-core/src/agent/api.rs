@@ -18,6 +18,7 @@ use super::core::Core;
 use super::order::Urgent;
 use super::reporters::ResultStream;
 use crate::control::{ApiAnswer, ApiRequest, ControlHandler, ErrorKind, PeerCred};
+use crate::preflight::dry_run;
 use crate::wall_clock;
 
 /// How long somebody who asks for results waits at least when there is one: it may have to be offered first.
@@ -44,6 +45,9 @@ impl ControlHandler for Api {
             },
             ApiRequest::ShowCommand { id, after, wait } => self.show(&id, after, wait).await,
             ApiRequest::Changes { after, limit, wait } => self.changes(after, limit, wait).await,
+            ApiRequest::Preflight { modules, force, wait } => {
+                ApiAnswer::ok(json!(dry_run(&self.core, &modules, force, wait).await))
+            }
             ApiRequest::Results { wait } => self.results(wait).await,
             ApiRequest::SubmitCommand { body } => self.submit(who(peer), &body).await,
             ApiRequest::CancelCommand { id, body } => self.cancel(&who(peer), &id, &body).await,

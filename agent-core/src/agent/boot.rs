@@ -92,11 +92,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let (failures_to, failures) = mpsc::unbounded_channel();
     let states = StateStore::new(paths.state("modules"));
     let supervisor = Supervisor::new(Arc::clone(&spool), states, failures_to);
-    for section in &config.modules {
-        if let Some(kind) = kinds.iter().find(|kind| kind.name() == &section.name) {
-            supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
-        }
-    }
+    make_known(&kinds, &config, &supervisor);
     let core = Arc::new(Core {
         version,
         paths,
@@ -117,6 +113,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         config: RwLock::new(Arc::new(config)),
         activity: Mutex::new(Activity { state: "starting", last_restart: None }),
         arbiter: Mutex::default(),
+        preflights: Arc::default(),
         closed_at: OnceLock::new(),
         started: Notify::new(),
         ending: AtomicBool::new(false),
@@ -136,6 +133,15 @@ fn open_spool(
     let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
     warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
     Ok(opened.spool)
+}
+
+/// Tells the supervisor of each module that has a section.
+fn make_known(kinds: &[Arc<dyn ModuleKind>], config: &LoadedConfig, supervisor: &Supervisor) {
+    for section in &config.modules {
+        if let Some(kind) = kinds.iter().find(|kind| kind.name() == &section.name) {
+            supervisor.configure(Arc::clone(kind), section.section.clone(), section.enabled);
+        }
+    }
 }
 
 /// What follows is the start of the modules, side by side and each within its limit: the manager is to give at least that

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use super::CLOSE_STEP;
 use super::reporters::ResultStream;
 use crate::config::LoadedConfig;
+use crate::preflight::Turn;
 use crate::run_record::HowEnded;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
@@ -83,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) config: RwLock<Arc<LoadedConfig>>,
     pub(crate) activity: Mutex<Activity>,
     pub(crate) arbiter: Mutex<Arbiter<CommandId>>,
+    /// Whose turn it is to make the checks before a restart.
+    pub(crate) preflights: Turn,
     /// When the modules were closed for good, since boot.
     pub(crate) closed_at: OnceLock<Duration>,
     /// Told when the start is over, for what must not get in its way.

@@ -17,7 +17,7 @@ use super::core::Core;
 use super::host::{HandOver, Way};
 use super::order::Order;
 use super::run_loop::run_loop;
-use crate::preflight::{self, Hashes};
+use crate::preflight::{self, Cleared};
 
 /// What the end of an operation means for the main loop.
 pub(crate) enum Ended {
@@ -38,7 +38,8 @@ pub(crate) enum Ended {
 /// A restart of modules that has become one of the whole agent.
 pub(crate) struct Grown {
     pub(crate) order: Order,
-    pub(crate) hashes: Hashes,
+    /// Kept until the process is replaced.
+    pub(crate) cleared: Cleared,
     /// What became of the modules that were stopped before it grew.
     pub(crate) stopped: Vec<ModuleOutcome>,
     /// When the first order came, since boot: the time of the whole counts from there.
@@ -82,32 +83,57 @@ const TAKE_BACK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs the whole-agent restart that an order asks for. It is answered as soon as it is clear whether the restart is
 /// refused or under way.
-pub(crate) async fn restart(core: Arc<Core>, order: Order, requests: Requests) -> Ended {
+pub(crate) async fn restart(core: Arc<Core>, order: Order, mut requests: Requests) -> Ended {
     let ordered_at = restart::boottime();
     let Order { record, reply } = order;
     let step = Step::new("preflight", "checking that the agent can come back");
     core.progress(&record.id, step).await;
-    match preflight::check(&core).await {
-        Ok(hashes) => {
-            let force = record.force;
-            let order = Order { record, reply };
-            let stopped = Vec::new();
-            let joined = Vec::new();
-            go(core, Grown { order, hashes, stopped, ordered_at, force, joined }, requests).await
+    let force = record.force;
+    let checking = preflight::check(&core, &record.id, force);
+    let end = match unless_stopped(&mut requests, checking).await {
+        Some(Ok(cleared)) => {
+            let (order, stopped, joined) = (Order { record, reply }, Vec::new(), Vec::new());
+            let restart = Grown { order, cleared, stopped, ordered_at, force, joined };
+            return go(core, restart, requests).await;
         }
-        Err(refusal) => {
-            let text = refusal.to_string();
-            tracing::warn!(id = %record.id, reason = %text, "restart refused");
-            drop(reply.send(Execution::Finished(not_restarted(ErrorCode::Refused, text))));
-            Ended::GoOn
+        Some(Err(reason)) => {
+            tracing::warn!(id = %record.id, %reason, "restart refused");
+            not_restarted(ErrorCode::Refused, reason)
+        }
+        None => overtaken(),
+    };
+    drop(reply.send(Execution::Finished(end)));
+    Ended::GoOn
+}
+
+/// What `work` returns, or `None` when a stop comes first: it does not wait for a program that hangs while it is tried out.
+/// Other requests are kept for whoever reads them next.
+async fn unless_stopped<T>(requests: &mut Requests, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    let mut kept = Vec::new();
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break Some(done),
+            Some(event) = requests.1.recv() => {
+                if matches!(event, Event::Terminated | Event::StopRequested) {
+                    break None;
+                }
+                kept.push(event);
+            }
+        }
+    };
+    for event in kept {
+        if requests.0.try_send(event).is_err() {
+            tracing::debug!("the loop is told too much at once");
         }
     }
+    done
 }
 
 /// Runs a whole-agent restart for which the checks have passed. Some modules are stopped already if one of modules has grown
 /// into it.
 pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> Ended {
-    let Grown { order: Order { record, reply }, hashes, stopped, ordered_at, force, joined } =
+    let Grown { order: Order { record, reply }, cleared, stopped, ordered_at, force, joined } =
         restart;
     if reply.send(Execution::Deferred).is_err() {
         tracing::error!(id = %record.id, "nobody waits for the restart any more; it is not begun");
@@ -122,7 +148,7 @@ pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> E
         tracing::debug!("the loop's receiver is gone");
     }
     core.set_state("restarting");
-    let draft = draft(&core, &record, hashes.binary);
+    let draft = draft(&core, &record, cleared.binary.clone());
     let begun_at = restart::boottime();
     let until = (ordered_at + core.limits().overall).max(begun_at + LEAST_FOR_GROWN);
     let command = Some(record.id.clone());
@@ -150,7 +176,9 @@ pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> E
             HandOver::default()
         }
     };
-    conclude(&core, &record, stopped, outcome, taken).await
+    let ended = conclude(&core, &record, stopped, outcome, taken).await;
+    drop(cleared);
+    ended
 }
 
 /// What is known of the restart before it begins.
@@ -359,6 +387,18 @@ pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_stop_ends_the_checks_at_once_and_what_else_came_is_kept() {
+        let mut requests = mpsc::channel(4);
+        for event in [Event::Hurried, Event::Terminated] {
+            requests.0.send(event).await.unwrap();
+        }
+        let hangs = std::future::pending::<()>();
+        assert_eq!(unless_stopped(&mut requests, hangs).await, None);
+        assert!(matches!(requests.1.try_recv(), Ok(Event::Hurried)));
+        assert_eq!(unless_stopped(&mut requests, async { 7 }).await, Some(7));
+    }
 
     #[test]
     fn a_sigterm_is_an_operators_if_the_controller_turns_out_to_send_none() {

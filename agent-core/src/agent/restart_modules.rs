@@ -13,7 +13,7 @@ use super::order::Order;
 use super::replace::{CalledOff, Ended, Grown, overtaken};
 use super::told::{Claim, Told};
 use super::waiting;
-use crate::preflight::{self, Hashes};
+use crate::preflight::{self, Cleared};
 
 /// How long the threads of an abandoned module have to end by themselves before they count as hung: a task that is aborted
 /// ends at its next await, which is a matter of milliseconds.
@@ -56,10 +56,10 @@ pub(crate) async fn restart(
         if let Some(why) = why.take() {
             claim = Claim::AStop;
             let overtaken = why == OVERTAKEN;
-            if let Some((hashes, joined)) = may_go(&core, &id, &why, overtaken).await {
+            let force = order.record.force || made == Claim::ARestart { force: true };
+            if let Some((cleared, joined)) = may_go(&core, &id, &why, (overtaken, force)).await {
                 core.arbiter().grow();
-                let force = order.record.force || made == Claim::ARestart { force: true };
-                let grown = Grown { order, hashes, stopped, ordered_at, force, joined };
+                let grown = Grown { order, cleared, stopped, ordered_at, force, joined };
                 return Ended::Grow(Box::new(grown));
             }
         }
@@ -118,13 +118,13 @@ async fn hung(core: &Core, stopped: &[ModuleOutcome]) -> Option<String> {
 /// Checks that the whole agent can be restarted instead, and says so in the journal. What waits for that joins it; if
 /// nothing does any more, a restart that is only to make way for it goes on as it is.
 async fn may_go(
-    core: &Core,
+    core: &Arc<Core>,
     id: &CommandId,
     why: &str,
-    overtaken: bool,
-) -> Option<(Hashes, Vec<CommandId>)> {
-    match preflight::check(core).await {
-        Ok(hashes) => {
+    (overtaken, force): (bool, bool),
+) -> Option<(Cleared, Vec<CommandId>)> {
+    match preflight::check(core, id, force).await {
+        Ok(cleared) => {
             let joined = waiting::overtaking(core, id).await;
             if overtaken && joined.is_empty() {
                 let text = "the restart of the whole agent that came is not wanted any more";
@@ -133,7 +133,7 @@ async fn may_go(
             }
             let text = format!("{why}; the whole agent is restarted");
             core.progress(id, Step::new("grow", text)).await;
-            Some((hashes, joined))
+            Some((cleared, joined))
         }
         Err(refusal) => {
             let text = format!(

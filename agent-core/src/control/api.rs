@@ -59,6 +59,15 @@ pub enum ApiRequest {
         /// How long to wait for a result, at most [`MAX_WAIT`](super::MAX_WAIT). Zero: answer at once.
         wait: Duration,
     },
+    /// `GET /v1/preflight`.
+    Preflight {
+        /// The modules whose restart is meant, not checked; none for the whole agent.
+        modules: Vec<String>,
+        /// Whether the restart would be forced.
+        force: bool,
+        /// How long to wait for checks that others have made. Zero: answer at once with what is known without any.
+        wait: Duration,
+    },
     /// `POST /v1/commands` by somebody who may.
     SubmitCommand {
         /// The command, not parsed; at most [`MAX_BODY`](super::MAX_BODY) bytes.
@@ -85,6 +94,7 @@ impl ApiRequest {
         match &mut at_once {
             Self::ShowCommand { wait, .. }
             | Self::Changes { wait, .. }
+            | Self::Preflight { wait, .. }
             | Self::Results { wait } => {
                 let waits = !wait.is_zero();
                 *wait = Duration::ZERO;
@@ -110,6 +120,7 @@ impl ApiRequest {
             | Self::ListCommands { .. }
             | Self::ShowCommand { .. }
             | Self::Changes { .. }
+            | Self::Preflight { .. }
             | Self::Results { .. } => false,
         }
     }

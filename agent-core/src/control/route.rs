@@ -82,6 +82,7 @@ enum Place<'a> {
     Command(&'a str),
     Cancel(&'a str),
     Changes,
+    Preflight,
     Results,
     Acknowledge(&'a str),
 }
@@ -96,6 +97,7 @@ impl<'a> Place<'a> {
             ["commands", id] if !id.is_empty() => Some(Self::Command(id)),
             ["commands", id, "cancel"] if !id.is_empty() => Some(Self::Cancel(id)),
             ["changes"] => Some(Self::Changes),
+            ["preflight"] => Some(Self::Preflight),
             ["results"] => Some(Self::Results),
             ["results", change, "ack"] if !change.is_empty() => Some(Self::Acknowledge(change)),
             _ => None,
@@ -107,7 +109,12 @@ impl<'a> Place<'a> {
         match self {
             Self::Commands => "GET, POST",
             Self::Cancel(_) | Self::Acknowledge(_) => POST,
-            Self::Status | Self::Modules | Self::Command(_) | Self::Changes | Self::Results => GET,
+            Self::Status
+            | Self::Modules
+            | Self::Command(_)
+            | Self::Changes
+            | Self::Preflight
+            | Self::Results => GET,
         }
     }
 
@@ -118,6 +125,7 @@ impl<'a> Place<'a> {
             Self::Commands => list(query),
             Self::Command(segment) => show(segment, query),
             Self::Changes => changes(query),
+            Self::Preflight => preflight(query),
             Self::Results => {
                 let [wait_ms] = numbers(query, ["wait_ms"])?;
                 Ok(ApiRequest::Results { wait: wait(wait_ms) })
@@ -136,9 +144,12 @@ impl<'a> Place<'a> {
                     number.ok_or_else(|| format!("{change:?} is not the number of a result"));
                 number.map(Write::Acknowledge)
             }
-            Self::Status | Self::Modules | Self::Command(_) | Self::Changes | Self::Results => {
-                Err("nothing to change".to_owned())
-            }
+            Self::Status
+            | Self::Modules
+            | Self::Command(_)
+            | Self::Changes
+            | Self::Preflight
+            | Self::Results => Err("nothing to change".to_owned()),
         }
     }
 }
@@ -156,6 +167,32 @@ fn changes(query: Option<&str>) -> Result<ApiRequest, String> {
     let [after, limit, wait_ms] = numbers(query, ["after", "limit", "wait_ms"])?;
     let limit = limited(limit, DEFAULT_CHANGES)?;
     Ok(ApiRequest::Changes { after: after.unwrap_or(0), limit, wait: wait(wait_ms) })
+}
+
+/// Names of modules need no escapes: whatever has one is no name, and the agent says so.
+fn preflight(query: Option<&str>) -> Result<ApiRequest, String> {
+    let (mut modules, mut force) = (None, None);
+    for part in query.unwrap_or("").split('&').filter(|part| !part.is_empty()) {
+        let (key, text) = part.split_once('=').unwrap_or((part, ""));
+        let known = match key {
+            "modules" => modules.replace(text).is_none(),
+            "force" => force.replace(text).is_none(),
+            _ => {
+                return Err(format!("unknown query parameter {key:?}; allowed: modules, force"));
+            }
+        };
+        if !known {
+            return Err(format!("query parameter {key:?} is given twice"));
+        }
+    }
+    let force = match force {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(format!("force={other:?} is neither true nor false")),
+    };
+    let names = modules.unwrap_or_default().split(',').filter(|name| !name.is_empty());
+    let modules = names.map(str::to_owned).collect();
+    Ok(ApiRequest::Preflight { modules, force, wait: MAX_WAIT })
 }
 
 fn limited(limit: Option<u64>, unless_told: usize) -> Result<usize, String> {
@@ -262,6 +299,26 @@ mod tests {
         assert_eq!(post("/v1/results/7/ack"), Route::Write(Write::Acknowledge(7)));
         for path in ["/v1/results/+7/ack", "/v1/results/x/ack", "/v1/commands/%zz/cancel"] {
             assert!(matches!(post(path), Route::Bad(answer) if answer.status == 400), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_is_of_the_agent_unless_modules_are_named() {
+        let asked = |modules: &[&str], force| {
+            let modules = modules.iter().map(ToString::to_string).collect();
+            Route::Read(ApiRequest::Preflight { modules, force, wait: MAX_WAIT })
+        };
+        assert_eq!(get("/v1/preflight"), asked(&[], false));
+        assert_eq!(get("/v1/preflight?modules=fim,sca&force=true"), asked(&["fim", "sca"], true));
+        for (target, message) in [
+            ("/v1/preflight?force=1", "400 force=\"1\" is neither true nor false"),
+            ("/v1/preflight?force=true&force=true", "400 query parameter \"force\" is given twice"),
+            (
+                "/v1/preflight?module=fim",
+                "400 unknown query parameter \"module\"; allowed: modules, force",
+            ),
+        ] {
+            assert_eq!(refusal(target), message);
         }
     }
 

@@ -179,6 +179,7 @@ impl ControlHandler for FakeAgent {
                 ApiRequest::SubmitCommand { body } => self.submit(&peer, &body),
                 // Asked for with `scripted_agent`, which shows the words of the question.
                 ApiRequest::Changes { .. }
+                | ApiRequest::Preflight { .. }
                 | ApiRequest::Results { .. }
                 | ApiRequest::CancelCommand { .. }
                 | ApiRequest::AcknowledgeResult { .. } => {

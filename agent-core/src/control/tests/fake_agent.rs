@@ -73,6 +73,10 @@ impl FakeAgent {
                 let wait = u64::try_from(wait.as_millis()).unwrap();
                 ApiAnswer::ok(json!({ "after": after, "limit": limit, "wait_ms": wait }))
             }
+            ApiRequest::Preflight { modules, force, wait } => {
+                tokio::time::sleep(wait).await;
+                ApiAnswer::ok(json!({ "modules": modules, "force": force }))
+            }
             ApiRequest::Results { wait } => {
                 ApiAnswer::ok(json!({ "wait_ms": u64::try_from(wait.as_millis()).unwrap() }))
             }
