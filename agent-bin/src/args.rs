@@ -128,9 +128,12 @@ pub(crate) struct RestartArgs {
     pub(crate) modules: Vec<ModuleName>,
     #[command(flatten)]
     pub(crate) following: Following,
-    /// Do not wait for what is busy, and cut short a restart under way
+    /// Do not wait for what is busy, cut short a restart under way, and go on in spite of checks that may be overridden
     #[arg(long)]
     pub(crate) force: bool,
+    /// Make the checks that come before a restart, print what they find, and change nothing
+    #[arg(long, conflicts_with = "no_wait")]
+    pub(crate) dry_run: bool,
     /// Return once the command is accepted
     #[arg(long)]
     pub(crate) no_wait: bool,
@@ -217,6 +220,17 @@ mod tests {
         assert_eq!(args.following.timeout, Duration::from_secs(120));
         assert_eq!(args.following.reason.as_deref(), Some("x"));
         assert!(args.force && args.no_wait);
+    }
+
+    #[test]
+    fn a_dry_run_may_be_forced_and_has_nothing_to_wait_for() {
+        let Verb::Ask(Question::Restart(args)) =
+            parse("wazuh-agent restart --dry-run --force --module fim").unwrap().verb
+        else {
+            panic!("not a restart")
+        };
+        assert!(args.dry_run && args.force && args.modules.len() == 1);
+        assert_eq!(parse("wazuh-agent restart --dry-run --no-wait").unwrap_err().exit_code(), 2);
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod follow;
 mod outcome_text;
 mod paint;
 mod patience;
+mod preflight;
 mod record;
 mod screen;
 mod status_text;
@@ -60,6 +61,9 @@ async fn ask(
     screen: &mut Screen,
 ) -> Result<Exit, CliError> {
     match question {
+        Question::Restart(args) if args.dry_run => {
+            preflight::dry_run(client, &args.modules, args.force, screen).await
+        }
         Question::Restart(args) => {
             let order = Order::restart(&args.modules, args.force, args.following);
             command::give(client, order, args.no_wait, screen).await
