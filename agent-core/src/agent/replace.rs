@@ -1,15 +1,17 @@
 //! The restart of the whole agent and its plain stop, up to the point where the process can end.
 
+mod ends;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Finish, Step};
+use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Step};
 use module_api::ModuleName;
 use restart::{
     CommittedTicket, Ending, Event, ExecController, Method, ModuleOutcome, ProcessController,
     Purpose, Requested, ShutdownOutcome, Stamp, TicketDraft,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
@@ -18,6 +20,8 @@ use super::host::{HandOver, Way};
 use super::order::Order;
 use super::run_loop::run_loop;
 use crate::preflight::{self, Cleared};
+use ends::{finish_at_the_end, log_unclean, withdraw};
+pub(crate) use ends::{not_restarted, overtaken};
 
 /// What the end of an operation means for the main loop.
 pub(crate) enum Ended {
@@ -339,49 +343,6 @@ fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutc
         let file = core.paths.state(super::TICKET);
         tracing::error!(%error, file = %file.display(), "the successor will take this shutdown for a kill");
     }
-}
-
-/// Ends a restart that an operator's stop has overtaken, with all that had joined it.
-async fn finish_at_the_end(core: &Core, id: &CommandId, joined: &[CommandId]) {
-    for id in joined.iter().chain([id]) {
-        core.finish_at_the_end(id, overtaken()).await;
-    }
-}
-
-/// Takes back what was asked of the controller, and the ticket. Returns what had joined the restart.
-fn withdraw(hand_over: HandOver) -> Vec<CommandId> {
-    if let Some(Way::Exec(_, Some(watchdog))) = hand_over.way {
-        watchdog.disarm();
-    }
-    if let Some(call_off) = hand_over.call_off
-        && let Err(error) = call_off.call_off()
-    {
-        tracing::warn!(%error, "the restart could not be called off at the controller");
-    }
-    if let Some(ticket) = hand_over.ticket
-        && let Err(error) = ticket.withdraw()
-    {
-        tracing::error!(%error, "the ticket of a restart that was called off could not be removed");
-    }
-    hand_over.joined
-}
-
-fn log_unclean(outcome: &ShutdownOutcome) {
-    for module in outcome.modules.iter().filter(|module| !module.notes.is_empty()) {
-        tracing::warn!(module = %module.name, notes = ?module.notes, "module did not end cleanly");
-    }
-}
-
-/// The end of a restart that an operator's stop overtook.
-pub(crate) fn overtaken() -> Finish {
-    Finish::failure(ErrorCode::OvertakenByStop, "the agent was stopped")
-        .with_result(json!({"outcome": "stopped_instead"}))
-}
-
-/// The end of a restart that did not take place; the agent runs on.
-pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
-    let result = json!({"outcome": "not_restarted", "reason": reason});
-    Finish::failure(error, reason).with_result(result)
 }
 
 #[cfg(test)]

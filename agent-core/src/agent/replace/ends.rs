@@ -1,0 +1,51 @@
+//! The ends of a restart that does not take place, and what is taken back then.
+
+use command_manager::{CommandId, ErrorCode, Finish};
+use restart::ShutdownOutcome;
+use serde_json::json;
+
+use crate::agent::core::Core;
+use crate::agent::host::{HandOver, Way};
+
+/// Ends a restart that an operator's stop has overtaken, with all that had joined it.
+pub(super) async fn finish_at_the_end(core: &Core, id: &CommandId, joined: &[CommandId]) {
+    for id in joined.iter().chain([id]) {
+        core.finish_at_the_end(id, overtaken()).await;
+    }
+}
+
+/// Takes back what was asked of the controller, and the ticket. Returns what had joined the restart.
+pub(super) fn withdraw(hand_over: HandOver) -> Vec<CommandId> {
+    if let Some(Way::Exec(_, Some(watchdog))) = hand_over.way {
+        watchdog.disarm();
+    }
+    if let Some(call_off) = hand_over.call_off
+        && let Err(error) = call_off.call_off()
+    {
+        tracing::warn!(%error, "the restart could not be called off at the controller");
+    }
+    if let Some(ticket) = hand_over.ticket
+        && let Err(error) = ticket.withdraw()
+    {
+        tracing::error!(%error, "the ticket of a restart that was called off could not be removed");
+    }
+    hand_over.joined
+}
+
+pub(super) fn log_unclean(outcome: &ShutdownOutcome) {
+    for module in outcome.modules.iter().filter(|module| !module.notes.is_empty()) {
+        tracing::warn!(module = %module.name, notes = ?module.notes, "module did not end cleanly");
+    }
+}
+
+/// The end of a restart that an operator's stop overtook.
+pub(crate) fn overtaken() -> Finish {
+    Finish::failure(ErrorCode::OvertakenByStop, "the agent was stopped")
+        .with_result(json!({"outcome": "stopped_instead"}))
+}
+
+/// The end of a restart that did not take place; the agent runs on.
+pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
+    let result = json!({"outcome": "not_restarted", "reason": reason});
+    Finish::failure(error, reason).with_result(result)
+}
