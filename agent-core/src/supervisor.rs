@@ -5,6 +5,7 @@ mod failures;
 mod history;
 mod left_behind;
 mod module_runtime;
+pub(crate) mod sensors;
 mod slot;
 mod start;
 mod tasks;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use module_api::{Module, ModuleKind, ModuleName};
+use restart::DescriptorStore;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -36,6 +38,8 @@ pub(crate) struct Supervisor {
     slots: Mutex<BTreeMap<ModuleName, Slot>>,
     spool: Arc<Spool>,
     states: StateStore,
+    /// What outlives the process; the sensors of modules are among it.
+    descriptors: DescriptorStore,
     failures: mpsc::UnboundedSender<Failure>,
     /// Changed whenever the state of a module has changed.
     changed: watch::Sender<()>,
@@ -47,10 +51,11 @@ impl Supervisor {
     pub(crate) fn new(
         spool: Arc<Spool>,
         states: StateStore,
+        descriptors: DescriptorStore,
         failures: mpsc::UnboundedSender<Failure>,
     ) -> Self {
         let changed = watch::Sender::new(());
-        Self { slots: Mutex::default(), spool, states, failures, changed }
+        Self { slots: Mutex::default(), spool, states, descriptors, failures, changed }
     }
 
     /// Makes a module known with its section, or replaces its section; a running instance keeps the old one.

@@ -13,8 +13,9 @@ pub struct StartContext {
     /// The checkpoints that the previous instance published with its events, by key. After a kill they are newer
     /// than `state`.
     pub checkpoints: BTreeMap<String, Vec<u8>>,
-    /// Kernel objects that the previous instance handed over. Empty when the hand-over did not take place; then the
-    /// module has a gap to close by itself and to report.
+    /// Copies of what the previous instance handed out by [`Module::sensors`](crate::Module::sensors), in this process or
+    /// in the one before, also if that was killed under systemd. Empty when there is nothing or the hand-over did not take
+    /// place; then the module has a gap to close by itself and to report.
     pub sensors: Vec<SensorFd>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,

@@ -36,6 +36,7 @@ mod kind;
 mod module;
 mod name;
 mod readiness;
+mod sensor;
 mod state;
 mod tasks;
 pub mod units;
@@ -52,7 +53,8 @@ pub use module::MockModule;
 pub use module::Module;
 pub use name::{InvalidModuleName, ModuleName};
 pub use readiness::Readiness;
-pub use state::{Restored, SavedState, SensorFd};
+pub use sensor::{SensorError, SensorFd};
+pub use state::{Restored, SavedState};
 pub use tasks::{Task, TaskSpawner};
 
 #[cfg(feature = "scripted")]

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ModuleError, ModuleName, Readiness, SavedState, StartContext};
+use crate::{ModuleError, ModuleName, Readiness, SavedState, SensorFd, StartContext};
 
 /// A part of the agent that can be started, drained, saved and stopped on its own.
 ///
@@ -29,6 +29,20 @@ pub trait Module: Send + Sync {
     /// # Errors
     /// Why the module cannot work now.
     async fn start(&self, context: StartContext) -> Result<(), ModuleError>;
+
+    /// Hands out the kernel objects that are to go on watching when this instance has ended. A module without any need not
+    /// implement it.
+    ///
+    /// Asked once, right after `start` has succeeded and within its budget: the agent keeps copies from then on, so nothing is
+    /// lost when the process is killed either, where the method of its start allows that. The answer replaces what earlier
+    /// instances handed out; what is missing in it is closed. Owed: copies (`try_clone`) of what the module works with,
+    /// and no further read from them once `stop` has returned.
+    ///
+    /// # Errors
+    /// Why they cannot be handed out; it counts as a start that failed.
+    async fn sensors(&self) -> Result<Vec<SensorFd>, ModuleError> {
+        Ok(Vec::new())
+    }
 
     /// Says at once whether the module can be shut down now; it is asked again while it is busy.
     ///

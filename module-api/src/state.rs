@@ -1,27 +1,15 @@
 //! What a module leaves for its next instance, and what that instance finds.
 
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-/// What [`Module::save_state`](crate::Module::save_state) returns: versioned bytes, and kernel objects that go on
-/// collecting while nobody reads them.
+/// What [`Module::save_state`](crate::Module::save_state) returns: versioned bytes.
 ///
-/// The agent writes the bytes atomically, with a checksum, and keeps the previous generation. The descriptors are
-/// handed to the next process where the method of the restart allows it, under `MODULE.NAME`.
+/// The agent writes the bytes atomically, with a checksum, and keeps the previous generation. Kernel objects are not
+/// among it: by the time of the last save the next process may have been given what it is to receive, and a module that is
+/// killed saves nothing. They are handed out by [`Module::sensors`](crate::Module::sensors), once, after the start.
 #[derive(Debug, Default)]
 pub struct SavedState {
     payload: Option<(u32, Vec<u8>)>,
-    sensors: Vec<SensorFd>,
-}
-
-/// A kernel object that goes on watching for a module while no process reads it: an inotify instance or a
-/// notification-class fanotify group. Never a permission-class fanotify group: opens would block.
-#[derive(Debug)]
-pub struct SensorFd {
-    /// The name under which the next instance receives it: a-z, 0-9 and `-`, at most 32 characters.
-    pub name: String,
-    /// The descriptor. The agent sets close-on-exec and hands it over by itself.
-    pub fd: OwnedFd,
 }
 
 impl SavedState {
@@ -34,26 +22,13 @@ impl SavedState {
     /// State in the module's own format `version` (1 and up).
     #[must_use]
     pub fn new(version: u32, bytes: Vec<u8>) -> Self {
-        Self { payload: Some((version, bytes)), sensors: Vec::new() }
-    }
-
-    /// Adds a kernel object to hand over.
-    #[must_use]
-    pub fn with_sensor(mut self, sensor: SensorFd) -> Self {
-        self.sensors.push(sensor);
-        self
+        Self { payload: Some((version, bytes)) }
     }
 
     /// The version and the bytes, if there are any.
     #[must_use]
     pub fn payload(&self) -> Option<(u32, &[u8])> {
         self.payload.as_ref().map(|(version, bytes)| (*version, bytes.as_slice()))
-    }
-
-    /// Takes the kernel objects out.
-    #[must_use]
-    pub fn take_sensors(&mut self) -> Vec<SensorFd> {
-        std::mem::take(&mut self.sensors)
     }
 }
 

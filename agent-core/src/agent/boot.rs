@@ -91,7 +91,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
 
     let (failures_to, failures) = mpsc::unbounded_channel();
     let states = StateStore::new(paths.state("modules"));
-    let supervisor = Supervisor::new(Arc::clone(&spool), states, failures_to);
+    let supervisor = Supervisor::new(Arc::clone(&spool), states, descriptors.clone(), failures_to);
     make_known(&kinds, &config, &supervisor);
     let core = Arc::new(Core {
         version,

@@ -5,12 +5,14 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use module_api::SensorFd;
 use restart::{DescriptorStore, Notifier, StartEnvironment, adopt, is_listening_unix_socket};
 
 use super::RunError;
 use super::core::{Core, Paths};
 use crate::config::LoadedConfig;
 use crate::control;
+use crate::supervisor::sensors;
 
 /// The name under which the control listener is handed over.
 const CONTROL: &str = "control";
@@ -24,16 +26,27 @@ pub(super) fn take_over(
     config: &LoadedConfig,
 ) -> DescriptorStore {
     let socket = paths.socket(config);
-    let adopted = adopt(environment, |name, fd| recognise(name, fd, &socket));
+    let adopted = adopt(environment, |name, fd| recognise(name, fd, &socket, config));
     let store = DescriptorStore::new(notifier.clone());
     store.take_over(adopted);
     store
 }
 
-fn recognise(name: &str, fd: &OwnedFd, socket: &Path) -> Result<(), String> {
-    if name != CONTROL {
-        return Err("nothing of this name is handed over by this version".to_owned());
+fn recognise(name: &str, fd: &OwnedFd, socket: &Path, config: &LoadedConfig) -> Result<(), String> {
+    if name == CONTROL {
+        return recognise_listener(fd, socket);
     }
+    let Some((module, sensor)) = sensors::parse(name) else {
+        return Err("nothing of this name is handed over by this version".to_owned());
+    };
+    if !config.modules.iter().any(|section| section.enabled && section.name == module) {
+        return Err(format!("there is no module {module}, or it is disabled"));
+    }
+    let copy = fd.try_clone().map_err(|error| error.to_string())?;
+    SensorFd::new(sensor, copy).map(drop).map_err(|error| error.to_string())
+}
+
+fn recognise_listener(fd: &OwnedFd, socket: &Path) -> Result<(), String> {
     if !is_listening_unix_socket(fd, socket) {
         return Err(format!("it does not listen at {}", socket.display()));
     }

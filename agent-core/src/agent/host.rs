@@ -68,10 +68,7 @@ impl Host for LoopHost {
         self.core.supervisor.runtime_of(name)
     }
 
-    async fn keep_state(&self, name: &ModuleName, mut state: SavedState) -> Result<(), String> {
-        for sensor in state.take_sensors() {
-            tracing::warn!(module = %name, sensor = sensor.name, "sensors are not handed over yet; this one is closed");
-        }
+    async fn keep_state(&self, name: &ModuleName, state: SavedState) -> Result<(), String> {
         let Some((version, bytes)) = state.payload() else { return Ok(()) };
         let (core, name, bytes) = (Arc::clone(&self.core), name.clone(), bytes.to_vec());
         let saving = move || core.supervisor.states().save(&name, version, &bytes);

@@ -29,6 +29,7 @@ pub(super) async fn cycle(
     let stopped = shut_down(core, command, stop, requests).await;
     for name in stop.iter().filter(|name| !start.contains(name)) {
         core.supervisor.end(name, ModuleState::Stopped);
+        core.supervisor.forget_sensors(name);
     }
     match start_all(core, start, &mut make_way, Claim::AStop).await {
         Some(failures) => summary(&stopped, start, &failures),

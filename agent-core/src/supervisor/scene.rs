@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use module_api::{ModuleKind, ModuleName, ScriptedKind};
+use restart::DescriptorStore;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -37,7 +38,7 @@ impl Scene {
         let spool = Spool::open(&events, SpoolLimits::default(), wall_clock::now).unwrap().spool;
         let states = StateStore::new(folder.path().join("modules"));
         let (sender, failures) = mpsc::unbounded_channel();
-        let supervisor = Supervisor::new(spool, states, sender);
+        let supervisor = Supervisor::new(spool, states, DescriptorStore::default(), sender);
         for kind in kinds {
             supervisor.configure(Arc::clone(kind), section.clone(), true);
         }

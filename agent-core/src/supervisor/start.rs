@@ -125,12 +125,19 @@ impl Supervisor {
 
         // In a task of its own, so that a panic is an error and nothing else; dropped with this call.
         let mut starting = JoinSet::new();
-        starting.spawn_on(async move { module.start(context).await }, &handle);
+        let start = async move {
+            module.start(context).await?;
+            module.sensors().await
+        };
+        starting.spawn_on(start, &handle);
         match tokio::time::timeout(within, starting.join_next()).await {
-            Ok(Some(Ok(Ok(())))) => match self.works(name) {
-                true => Ok(()),
-                false => Err(failed("it failed as soon as it was started".to_owned())),
-            },
+            Ok(Some(Ok(Ok(sensors)))) => {
+                self.keep_sensors(name, sensors).await;
+                match self.works(name) {
+                    true => Ok(()),
+                    false => Err(failed("it failed as soon as it was started".to_owned())),
+                }
+            }
             Ok(Some(Ok(Err(error)))) => Err(failed(error.to_string())),
             Ok(Some(Err(panicked))) => Err(failed(panicked.to_string())),
             Ok(None) | Err(_) => Err(failed(format!("it took longer than {within:?}"))),
@@ -161,7 +168,8 @@ impl Supervisor {
         self.warn_about_state(name, &loaded).await;
         let checkpoints =
             self.spool.checkpoints(name).map_err(|error| unreadable(error.to_string()))?;
-        Ok(StartContext { state: loaded.restored, checkpoints, sensors: Vec::new(), events, tasks })
+        let sensors = self.sensors(name);
+        Ok(StartContext { state: loaded.restored, checkpoints, sensors, events, tasks })
     }
 
     async fn warn_about_state(&self, name: &ModuleName, loaded: &Loaded) {

@@ -14,8 +14,6 @@ use crate::{EventId, Module, ModuleName, Readiness, Restored, SavedState, Sensor
 
 /// Pause between two questions to a busy module, and between two looks at the runtime; short beside all patience.
 const POLL: Duration = Duration::from_millis(10);
-/// The longest name of a sensor, see [`SensorFd::name`].
-const LONGEST_SENSOR_NAME: usize = 32;
 
 /// One check's world.
 pub(super) struct Station<'a> {
@@ -95,7 +93,16 @@ impl<'a> Station<'a> {
         let (instance, context) = self.build()?;
         let started = within(self.patience.slow, instance.module.start(context)).await;
         let seen = match started {
-            Ok(Ok(())) => return self.check_name(&instance).map(|()| instance),
+            Ok(Ok(())) => {
+                self.check_name(&instance)?;
+                self.sensors = within(self.patience.slow, instance.module.sensors())
+                    .await
+                    .map_err(|fault| Violation::new(Rule::StartWorks, format!("sensors {fault}")))?
+                    .map_err(|error| {
+                        Violation::new(Rule::StartWorks, format!("sensors failed: {error}"))
+                    })?;
+                return Ok(instance);
+            }
             Ok(Err(error)) => format!("start failed: {error}"),
             Err(fault) => format!("start {fault}"),
         };
@@ -174,7 +181,7 @@ impl<'a> Station<'a> {
                 return Err(Violation::new(Rule::SaveWorks, format!("save_state {fault}")));
             }
         };
-        self.keep(saved)
+        self.keep(&saved)
     }
 
     /// Stops the instance; what went wrong breaks `rule`.
@@ -253,29 +260,17 @@ impl<'a> Station<'a> {
         Err(Violation::new(Rule::NameIsStable, format!("{known} calls itself {name} later")))
     }
 
-    fn keep(&mut self, mut saved: SavedState) -> Result<(), Violation> {
+    fn keep(&mut self, saved: &SavedState) -> Result<(), Violation> {
         if let Some((version, bytes)) = saved.payload() {
             if version == 0 {
                 return Err(Violation::new(Rule::WellFormed, "the state has version 0"));
             }
             self.state = Restored::Found { version, bytes: bytes.to_vec() };
         }
-        self.sensors = saved.take_sensors();
-        match self.sensors.iter().find(|sensor| !is_sensor_name(&sensor.name)) {
-            None => Ok(()),
-            Some(SensorFd { name, .. }) => {
-                let seen = format!("a sensor is called {name:?}, which is no name of a sensor");
-                Err(Violation::new(Rule::WellFormed, seen))
-            }
-        }
+        Ok(())
     }
 }
 
 fn alive_tasks() -> usize {
     Handle::current().metrics().num_alive_tasks()
-}
-
-fn is_sensor_name(name: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    (1..=LONGEST_SENSOR_NAME).contains(&name.len()) && name.chars().all(allowed)
 }
