@@ -5,6 +5,7 @@ mod kind;
 mod publisher;
 mod record;
 mod script;
+mod watcher;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::sleep;
 
-use crate::{Module, ModuleError, ModuleName, Readiness, SavedState, StartContext};
+use crate::{Module, ModuleError, ModuleName, Readiness, SavedState, SensorFd, StartContext};
 
 pub use act::Act;
 pub use kind::ScriptedKind;
@@ -22,6 +23,7 @@ pub use script::{Lie, Script};
 
 use publisher::{Phase, Publisher};
 use record::Record;
+use watcher::Watcher;
 
 /// A module that follows a [`Script`] and records every call and every event that it publishes.
 ///
@@ -33,6 +35,7 @@ pub struct ScriptedModule {
     script: Script,
     record: Record,
     publisher: Arc<Publisher>,
+    watcher: Arc<Watcher>,
 }
 
 impl ScriptedModule {
@@ -40,7 +43,8 @@ impl ScriptedModule {
     #[must_use]
     pub fn new(name: ModuleName, script: Script) -> Self {
         let publisher = Publisher::new(name.clone(), &script);
-        Self { name, script, record: Record::default(), publisher }
+        let watcher = Watcher::new(name.clone(), script.watch.clone());
+        Self { name, script, record: Record::default(), publisher, watcher }
     }
 
     /// Every call so far, in order.
@@ -97,7 +101,7 @@ impl Module for ScriptedModule {
         &self.name
     }
 
-    async fn start(&self, context: StartContext) -> Result<(), ModuleError> {
+    async fn start(&self, mut context: StartContext) -> Result<(), ModuleError> {
         self.play("start", &self.script.start).await?;
         if let Some(millis) = self.script.fail_after_ms {
             context.tasks.run("scripted failure", async move {
@@ -105,7 +109,13 @@ impl Module for ScriptedModule {
                 Err(ModuleError::new("the background task fails as scripted"))
             });
         }
+        let sensors = std::mem::take(&mut context.sensors);
+        self.watcher.start(sensors, Arc::clone(&context.events), context.tasks.as_ref())?;
         self.publisher.start(context)
+    }
+
+    async fn sensors(&self) -> Result<Vec<SensorFd>, ModuleError> {
+        self.watcher.sensors()
     }
 
     async fn ready_for_shutdown(&self) -> Readiness {
@@ -131,6 +141,7 @@ impl Module for ScriptedModule {
 
     async fn stop(&self) -> Result<(), ModuleError> {
         self.play("stop", &self.script.stop).await?;
+        self.watcher.stop().await;
         self.publisher.stop().await;
         Ok(())
     }

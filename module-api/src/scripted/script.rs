@@ -1,5 +1,7 @@
 //! What is written down beforehand: the acts of each method, and what the module does besides.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use super::Act;
@@ -14,6 +16,7 @@ use super::Act;
 /// stop: [ok-after-ms: 1500]
 /// slow_by_ms: 200                              # before each answer of every method
 /// publish_every_ms: 50
+/// watch: /srv/incoming
 /// lies: [stop]                                 # answers that it stopped, and goes on publishing
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -37,6 +40,9 @@ pub struct Script {
     /// there were; so the next instance goes on counting. Pauses from `ready_for_shutdown` until `resume`,
     /// and ends with a `stop` that answers well, unless it [`Lie`]s.
     pub publish_every_ms: Option<u64>,
+    /// Publishes an event for each file that is made in this folder, seen by an inotify instance that it hands out as the
+    /// sensor `inotify`: the next instance goes on with it. Needs a runtime with I/O.
+    pub watch: Option<PathBuf>,
     /// After which answers it goes on publishing all the same.
     pub lies: Vec<Lie>,
 }
