@@ -152,9 +152,16 @@ impl Agent {
                         return code;
                     }
                 }
-                _ = self.sigterm.recv() => return ExitCode::SUCCESS,
+                // One that ignores it does so also when it is read only after the helper was found to be dead.
+                _ = self.sigterm.recv() => if !self.ignores_sigterm() {
+                    return ExitCode::SUCCESS;
+                },
             }
         }
+    }
+
+    fn ignores_sigterm(&self) -> bool {
+        self.generation == 1 && self.script.ignore_sigterm
     }
 
     async fn answer(&mut self, mut client: UnixStream) -> Option<ExitCode> {
@@ -241,7 +248,7 @@ impl Agent {
                     Err(_) => watched = false,
                 },
                 _ = self.sigterm.recv() => {
-                    if first && self.script.ignore_sigterm {
+                    if self.ignores_sigterm() {
                         continue;
                     }
                     if first && self.script.call_off_on_sigterm {
