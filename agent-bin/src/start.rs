@@ -25,7 +25,12 @@ pub(crate) fn run(
 ) -> ExitCode {
     let config = match load(places, &kinds) {
         Ok(config) => config,
-        Err(error) => return complain(Code::Config, &error.to_string()),
+        Err(error) => {
+            match Config::load_checked(&places.state_dir, &places.config, &kinds, &error) {
+                Some(checked) => checked,
+                None => return complain(Code::Config, &error.to_string()),
+            }
+        }
     };
     log_to_stderr(config.config.agent.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -10,6 +10,7 @@
 //! own kinds; this crate knows none of them.
 
 mod check;
+mod checked;
 mod digest;
 mod file;
 mod problem;
@@ -35,6 +36,7 @@ pub use sections::{
 };
 
 use check::Check;
+pub(crate) use checked::keep;
 
 /// Whether `name` is a section of the agent itself.
 pub(crate) fn is_section_of_the_agent(name: &str) -> bool {
@@ -73,6 +75,9 @@ pub struct LoadedConfig {
     pub digest: String,
     /// The file, as it was named.
     pub path: PathBuf,
+    /// Why this is not what the file says now, but what it said when a restart was checked; `None` if it is. Then the file
+    /// has broken between the checks of a restart and the start of the new process, see [`Config::load_checked`].
+    pub instead_of: Option<String>,
 }
 
 /// What the configuration says about one module. [`ModuleKind::build`] has accepted it.
@@ -98,6 +103,21 @@ impl Config {
     pub fn load(path: &Path, kinds: &[Arc<dyn ModuleKind>]) -> Result<LoadedConfig, ConfigError> {
         let text = file::read(path)?;
         Self::parse(&text, path, kinds)
+    }
+
+    /// What the file at `path` said when the checks of the restart that is under way were made, for a new process that
+    /// cannot load it now for `reason`: a file that breaks in between must not take the agent away. `None` when no restart
+    /// is under way in the state folder, or when its checks have left nothing that can be used.
+    #[must_use]
+    pub fn load_checked(
+        state_dir: &Path,
+        path: &Path,
+        kinds: &[Arc<dyn ModuleKind>],
+        reason: &ConfigError,
+    ) -> Option<LoadedConfig> {
+        let text = checked::text(state_dir)?;
+        let loaded = Self::parse(&text, path, kinds).ok()?;
+        Some(LoadedConfig { instead_of: Some(reason.to_string()), ..loaded })
     }
 
     /// Like [`load`](Self::load), but a file that does not exist counts as empty: for the place where the file is
@@ -130,7 +150,8 @@ impl Config {
         let modules = kinds.iter().map(|kind| check.module(kind.as_ref())).collect();
         check.finish()?;
         let digest = digest::hex_sha256(text.as_bytes());
-        Ok(LoadedConfig { config, modules, digest, path: file.to_owned() })
+        let path = file.to_owned();
+        Ok(LoadedConfig { config, modules, digest, path, instead_of: None })
     }
 
     /// A sample file with every key of the agent's own sections, its default, its range and its meaning.

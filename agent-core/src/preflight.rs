@@ -70,7 +70,21 @@ pub(crate) async fn check(
             core.warn("preflight_overridden", &format!("restart {id} goes on, {text}")).await;
         }
     }
+    keep_configuration(core).await;
     Ok(Cleared { binary, _turn: turn })
+}
+
+/// Keeps what was checked, for a new process that finds the configuration broken. The restart is not at stake.
+async fn keep_configuration(core: &Core) {
+    let (path, folder) = (core.paths.config.clone(), core.paths.state_dir.clone());
+    let kept = tokio::task::spawn_blocking(move || crate::config::keep(&path, &folder)).await;
+    match kept.map(|kept| kept.map_err(|error| error.to_string())) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the new process has nothing to go on with if the configuration breaks")
+        }
+        Err(error) => tracing::error!(%error, "the configuration that was checked is not kept"),
+    }
 }
 
 /// What the checks of a whole agent have found.

@@ -233,6 +233,7 @@ impl Core {
             "uptime_s": uptime,
             "state": activity.state,
             "config": self.paths.config,
+            "config_problem": self.config().instead_of,
             "state_dir": self.paths.state_dir,
             "modules": self.supervisor.statuses(),
             "last_restart": activity.last_restart,

@@ -77,6 +77,10 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     composition::check(&kinds)?;
     let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
 
+    warnings.extend(config.instead_of.as_ref().map(|why| {
+        let text = format!("the agent goes on with the configuration that was checked before the restart, because it broke since: {why}");
+        ("configuration_broken", text)
+    }));
     let spool = open_spool(&paths, &config, &mut warnings)?;
     let commands = open_journal(&paths, &config, &mut warnings)?;
 

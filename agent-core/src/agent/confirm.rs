@@ -23,9 +23,12 @@ pub(crate) async fn confirm(
     let statuses = settled.await.unwrap_or_else(|_| core.supervisor.statuses());
     let not_running = not_running(statuses);
     stamps.push(Stamp::now("confirmed"));
-    let outcome = if not_running.is_empty() { verdict.outcome() } else { Outcome::Degraded };
+    let config_problem = core.config().instead_of.clone();
+    let as_wanted = not_running.is_empty() && config_problem.is_none();
+    let outcome = if as_wanted { verdict.outcome() } else { Outcome::Degraded };
     let result = result(&core, &ticket, outcome, &verdict, &stamps, &not_running);
-    let end = finish(outcome, &verdict, &not_running).with_result(result.clone());
+    let end = finish(outcome, &verdict, &not_running, config_problem.as_deref());
+    let end = end.with_result(result.clone());
     tracing::info!(?outcome, why = why(&verdict), commands = ?ticket.command_ids, "restart judged");
     if outcome != Outcome::Restarted {
         core.warn("restart_not_clean", &end.text).await;
@@ -98,18 +101,19 @@ fn not_running(statuses: Vec<ModuleStatus>) -> Vec<(ModuleName, String)> {
 }
 
 /// What the asker is told. Success is said only of a new process in which every wanted module runs.
-fn finish(outcome: Outcome, verdict: &Verdict, not_running: &[(ModuleName, String)]) -> Finish {
+fn finish(
+    outcome: Outcome,
+    verdict: &Verdict,
+    not_running: &[(ModuleName, String)],
+    config_problem: Option<&str>,
+) -> Finish {
     match outcome {
         Outcome::Restarted => Finish::success("the agent was restarted"),
         Outcome::RestartedForced => {
             Finish::success(format!("the agent was restarted, by force: {}", why(verdict)))
         }
         Outcome::Degraded => {
-            let list: Vec<String> =
-                not_running.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
-            let text =
-                format!("the agent is back, but these modules do not run: {}", list.join(", "));
-            Finish::failure(ErrorCode::Degraded, text)
+            Finish::failure(ErrorCode::Degraded, what_is_missing(not_running, config_problem))
         }
         Outcome::NotRestarted
         | Outcome::StoppedInstead
@@ -117,6 +121,20 @@ fn finish(outcome: Outcome, verdict: &Verdict, not_running: &[(ModuleName, Strin
         | Outcome::StartedBySomeoneElse
         | Outcome::RolledBack => Finish::failure(ErrorCode::Failed, why(verdict)),
     }
+}
+
+/// What an agent that is back has not got, for people.
+fn what_is_missing(not_running: &[(ModuleName, String)], config_problem: Option<&str>) -> String {
+    let mut missing = Vec::new();
+    if !not_running.is_empty() {
+        let list: Vec<String> =
+            not_running.iter().map(|(name, reason)| format!("{name} ({reason})")).collect();
+        missing.push(format!("these modules do not run: {}", list.join(", ")));
+    }
+    missing.extend(config_problem.map(|why| {
+        format!("the configuration broke after it was checked, and what was checked is used: {why}")
+    }));
+    format!("the agent is back, but {}", missing.join("; and "))
 }
 
 /// What the ticket shows, for people; empty when everything was as it should be.
@@ -152,6 +170,7 @@ fn result(
         "total_ms": between("ordered", "confirmed"),
         "old": {"pid": ticket.old.pid, "generation": ticket.generation},
         "new": {"pid": core.identity.pid, "generation": core.generation},
+        "config_problem": core.config().instead_of,
         "modules": ticket.modules,
         "not_running": not_running.iter()
             .map(|(name, reason)| json!({"name": name, "reason": reason})).collect::<Vec<_>>(),
