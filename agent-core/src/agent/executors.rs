@@ -7,7 +7,8 @@ use command_manager::{
     CommandRecord, CommandType, ErrorCode, Execution, Executor, Executors, Finish, Judgement,
     ProgressSink,
 };
-use restart::Ticket;
+use restart::{Outcome, Ticket};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::core::Core;
@@ -63,10 +64,13 @@ impl Executor for RestartExecutor {
         if command.kind == CommandType::RestartModule {
             return Judgement::Finished(cut_off());
         }
-        Judgement::Finished(Finish::failure(
+        // Something has started this process, but not for this order.
+        let end = Finish::failure(
             ErrorCode::Interrupted,
             "the agent ended and left no ticket of this restart that can be read",
-        ))
+        );
+        let outcome = json!({"outcome": Outcome::StartedBySomeoneElse});
+        Judgement::Finished(end.with_result(outcome))
     }
 }
 
