@@ -105,6 +105,12 @@ pub trait ProcessController: Send + Sync {
         Ok(())
     }
 
+    /// Why the replacement that was requested will not take place, if it will not; asked when the modules have ended. For a way in
+    /// which nobody tells of it by the `fate` of [`Requested::SigtermWillCome`]. Takes a second at most.
+    async fn why_lost(&self) -> Option<String> {
+        None
+    }
+
     /// How long the service manager lets this process stop before it kills it; `None` when nobody does, or when it
     /// cannot be learned, which is logged. Takes a few seconds at most; may be dropped at any await.
     ///

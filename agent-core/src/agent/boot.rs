@@ -121,6 +121,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         closed_at: OnceLock::new(),
         started: Notify::new(),
         ending: AtomicBool::new(false),
+        leaves_unannounced: AtomicBool::new(false),
         stop_timeout: OnceLock::new(),
         limits_warning: Mutex::default(),
     });

@@ -92,6 +92,8 @@ pub(crate) struct Core {
     pub(crate) started: Notify,
     /// Whether the service manager was told that this process is ending.
     pub(crate) ending: AtomicBool,
+    /// Whether this process will leave by its exit status, of which the service manager must not know beforehand.
+    pub(crate) leaves_unannounced: AtomicBool,
     /// How long the service manager lets this process stop, once it has said so.
     pub(crate) stop_timeout: OnceLock<StopTimeout>,
     /// The last warning about budgets that were cut; `None` while they fit.

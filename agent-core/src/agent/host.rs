@@ -1,6 +1,7 @@
 //! The shutdown loop's view of the agent: instances, state files, the ticket and the controller.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -103,7 +104,11 @@ impl Host for LoopHost {
         }
         // What execs in place does not end for the service manager, which would kill a process that said so. A plain stop
         // has no gate: there, the first sign of a module shows that the end has begun.
-        let leaves = progress.stage == "close" && core.controller.method() != Method::Exec;
+        // One that leaves by its exit status says nothing either: a unit that calls itself stopping gets no SIGTERM from
+        // `systemctl stop` any more, and the stop would be taken for the restart.
+        let unannounced = core.controller.method() == Method::Exec
+            || core.leaves_unannounced.load(Ordering::Relaxed);
+        let leaves = progress.stage == "close" && !unannounced;
         if leaves || core.activity().state == "stopping" {
             core.begin_ending();
         }
@@ -168,7 +173,10 @@ async fn ask(
                 Err(error) => (None, Event::ReplacementRefused(error.to_string())),
             }
         }
-        Ok(Requested::ExitWith75) => (Some(Way::ExitWith75), Event::ReplacementUnconditional),
+        Ok(Requested::ExitWith75) => {
+            core.leaves_unannounced.store(true, Ordering::Relaxed);
+            (Some(Way::ExitWith75), Event::ReplacementUnconditional)
+        }
         Err(error) => (None, Event::ReplacementRefused(error.to_string())),
     };
     hand_over.way = way;

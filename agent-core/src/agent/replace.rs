@@ -218,7 +218,7 @@ async fn conclude(
     hand_over: HandOver,
 ) -> Ended {
     match true_ending(&outcome, hand_over.way.as_ref()) {
-        Ending::Ended => match outcome.replacement_lost.clone() {
+        Ending::Ended => match why_lost(core, &outcome, hand_over.way.as_ref()).await {
             Some(reason) => replacement_lost(core, record, &outcome, hand_over, reason).await,
             None => {
                 if let Some(ticket) = hand_over.ticket {
@@ -255,6 +255,15 @@ async fn conclude(
             });
             Ended::GoOn
         }
+    }
+}
+
+/// Why nobody starts the successor, if so: as the loop was told, or as the controller finds out now.
+async fn why_lost(core: &Core, outcome: &ShutdownOutcome, way: Option<&Way>) -> Option<String> {
+    match (&outcome.replacement_lost, way) {
+        (Some(reason), _) => Some(reason.clone()),
+        (None, Some(Way::End)) => core.controller.why_lost().await,
+        (None, _) => None,
     }
 }
 

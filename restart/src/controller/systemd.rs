@@ -4,6 +4,7 @@
 //! `RestartForceExitStatus=`. The restart itself lives in PID 1, so no process of ours has to outlive the agent.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,13 +42,15 @@ pub(super) async fn main_process_of_a_unit(environment: &StartEnvironment) -> bo
 pub struct SystemdController {
     environment: StartEnvironment,
     store: DescriptorStore,
+    /// Whether the restart was asked for by `systemctl`, so that its job is not watched.
+    unwatched: AtomicBool,
 }
 
 impl SystemdController {
     /// A controller for this process, which was started with `environment` and whose descriptors are in `store`.
     #[must_use]
     pub fn new(environment: StartEnvironment, store: DescriptorStore) -> Self {
-        Self { environment, store }
+        Self { environment, store, unwatched: AtomicBool::new(false) }
     }
 
     /// What systemd says about the unit of this process now.
@@ -105,7 +108,8 @@ impl ProcessController for SystemdController {
 
         let second = match systemctl::restart(found.as_ref().ok()).await {
             Ok(()) => {
-                // Nobody watches the job, so nothing more will be known.
+                // Nobody watches the job: it is asked for once more when the modules have ended.
+                self.unwatched.store(true, Ordering::Relaxed);
                 let (_, fate) = oneshot::channel();
                 return Ok(Requested::SigtermWillCome { fate, call_off: None });
             }
@@ -134,6 +138,22 @@ impl ProcessController for SystemdController {
         tracing::warn!(error = %first, "systemd cannot be asked over D-Bus, trying systemctl");
         let second = systemctl::stop(found.as_ref().ok()).await;
         second.map_err(|second| format!("{first}; {second}"))
+    }
+
+    async fn why_lost(&self) -> Option<String> {
+        if !self.unwatched.load(Ordering::Relaxed) {
+            return None;
+        }
+        let found = find_own_unit(&self.environment).await;
+        match systemctl::job(found.as_ref().ok()).await {
+            Ok(Some(job)) if job != "stop" => None,
+            Ok(Some(_)) => Some("a stop has taken the place of the restart".to_owned()),
+            Ok(None) => Some("the job of the restart was cancelled".to_owned()),
+            Err(error) => {
+                tracing::warn!(%error, "whether systemd still means to start the agent is not known");
+                None
+            }
+        }
     }
 
     async fn stop_timeout(&self) -> Option<StopTimeout> {

@@ -12,6 +12,8 @@ use crate::controller::watched::Watched;
 
 /// It only places a job.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// It only asks, and the agent is down meanwhile.
+const ASK_TIMEOUT: Duration = Duration::from_secs(1);
 const SIGTERM: i32 = 15;
 
 /// Runs `systemctl --no-block restart`, on `unit` or else on the unit that the control group names.
@@ -34,6 +36,27 @@ pub(super) async fn stop(unit: Option<&OwnUnit>) -> Result<(), String> {
     stopping.map_err(|error| error.to_string())?
 }
 
+/// The type of the job that systemd has for the unit: `restart`, `start`, `stop`, …; `None` when it has none.
+pub(super) async fn job(unit: Option<&OwnUnit>) -> Result<Option<String>, String> {
+    let (id, of_user) = name(unit)?;
+    let asking = move || {
+        let mut command = systemctl(of_user);
+        command.args(["list-jobs", "--no-legend", "--plain", "--", &id]).stdout(Stdio::piped());
+        let printed = run_to_end(command, ASK_TIMEOUT)?;
+        Ok(job_in(&printed, &id))
+    };
+    tokio::task::spawn_blocking(asking).await.map_err(|error| error.to_string())?
+}
+
+/// A line is `NUMBER UNIT TYPE STATE`.
+fn job_in(printed: &str, id: &str) -> Option<String> {
+    let words = printed.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    words.into_iter().find_map(|words| match words.as_slice() {
+        [_, unit, kind, ..] if *unit == id => Some((*kind).to_owned()),
+        _ => None,
+    })
+}
+
 fn name(unit: Option<&OwnUnit>) -> Result<(String, bool), String> {
     if let Some(unit) = unit {
         return Ok((unit.id.clone(), unit.of_user));
@@ -42,18 +65,28 @@ fn name(unit: Option<&OwnUnit>) -> Result<(String, bool), String> {
     Ok(unit_of_cgroup(&text).ok_or("the control group names no service")?)
 }
 
-#[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
 fn run(verb: &str, id: &str, of_user: bool) -> Result<(), String> {
+    let mut command = systemctl(of_user);
+    command.args(["--no-block", "--no-ask-password", verb, "--", id]).stdout(Stdio::null());
+    run_to_end(command, TIMEOUT).map(drop)
+}
+
+#[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
+fn systemctl(of_user: bool) -> Command {
     let mut command = Command::new("systemctl");
     if of_user {
         command.arg("--user");
     }
-    command.args(["--no-block", "--no-ask-password", verb, "--", id]);
     // It would report to our manager in our name.
     command.env_remove("NOTIFY_SOCKET");
-    let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    command
+}
+
+/// Runs a command that prints little, and returns what it printed.
+fn run_to_end(mut command: Command, within: Duration) -> Result<String, String> {
+    let spawned = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.map_err(|error| format!("cannot start systemctl: {error}"))?;
-    let in_time = wait(&child);
+    let in_time = wait(&child, within);
     if in_time != Ok(true) {
         // It is in our control group and must not be left behind.
         child.kill().map_err(|error| error.to_string())?;
@@ -61,17 +94,19 @@ fn run(verb: &str, id: &str, of_user: bool) -> Result<(), String> {
     let status = child.wait().map_err(|error| error.to_string())?;
     match in_time {
         Ok(true) => {}
-        Ok(false) => return Err(format!("systemctl did not end within {TIMEOUT:?}")),
+        Ok(false) => return Err(format!("systemctl did not end within {within:?}")),
         Err(reason) => return Err(reason),
     }
     // SIGTERM: the restart it has asked for takes it away with the unit.
     if status.success() || status.signal() == Some(SIGTERM) {
-        return Ok(());
+        return child.stdout.as_mut().map_or(Ok(String::new()), text_in);
     }
-    Err(format!("systemctl ended with {status}: {}", complaint(&mut child)))
+    let complaint = child.stderr.as_mut().map_or(Ok(String::new()), text_in);
+    let complaint = complaint.unwrap_or_else(|error| error).replace('\n', " ");
+    Err(format!("systemctl ended with {status}: {complaint}"))
 }
 
-fn wait(child: &Child) -> Result<bool, String> {
+fn wait(child: &Child, within: Duration) -> Result<bool, String> {
     let watched = pidfd_open(Pid::from_child(child), PidfdFlags::empty())
         .map(Watched::ByDescriptor)
         .map_err(|error| error.to_string());
@@ -82,7 +117,7 @@ fn wait(child: &Child) -> Result<bool, String> {
             Watched::ByIdentity(crate::ProcessIdentity::of(pid).map_err(|error| error.to_string())?)
         }
     };
-    let deadline = crate::kernel_clock::monotonic() + TIMEOUT;
+    let deadline = crate::kernel_clock::monotonic() + within;
     loop {
         let left = deadline.saturating_sub(crate::kernel_clock::monotonic());
         if watched.wait(None, Some(left)).map_err(|error| error.to_string())?.ended {
@@ -95,14 +130,10 @@ fn wait(child: &Child) -> Result<bool, String> {
 }
 
 /// What it wrote, which fits into the pipe.
-fn complaint(child: &mut Child) -> String {
+fn text_in(pipe: &mut impl Read) -> Result<String, String> {
     let mut text = String::new();
-    if let Some(stderr) = &mut child.stderr
-        && let Err(error) = stderr.read_to_string(&mut text)
-    {
-        return error.to_string();
-    }
-    text.trim().replace('\n', " ")
+    pipe.read_to_string(&mut text).map_err(|error| error.to_string())?;
+    Ok(text.trim().to_owned())
 }
 
 /// The service in systemd's line of `/proc/self/cgroup`, and whether it is one of a user's manager.
@@ -122,6 +153,15 @@ fn unit_of_cgroup(text: &str) -> Option<(String, bool)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_job_of_the_unit_is_found_among_others() {
+        let printed = "31 other.service stop running\n 7 agent.service restart running\n";
+        assert_eq!(job_in(printed, "agent.service").as_deref(), Some("restart"));
+        assert_eq!(job_in(printed, "other.service").as_deref(), Some("stop"));
+        assert_eq!(job_in(printed, "ent.service"), None);
+        assert_eq!(job_in("", "agent.service"), None);
+    }
 
     #[test]
     fn the_unit_is_read_from_either_kind_of_control_group() {
