@@ -9,6 +9,7 @@
 
 mod bench;
 mod check;
+mod e2e;
 mod simulate;
 mod suite;
 mod systemd_box;
@@ -41,6 +42,8 @@ enum Task {
         #[arg(last = true, value_name = "ARGS")]
         arguments: Vec<OsString>,
     },
+    /// Try every way to replace the process against everything that may happen meanwhile
+    E2e(e2e::Arguments),
     /// Check format, lints, documentation and house rules; list all that failed
     Check,
     /// Check the house rules that the compiler does not know
@@ -68,6 +71,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match task {
         Task::Test { skip_e2e, arguments } => suite::run(&workspace, skip_e2e, &arguments),
+        Task::E2e(arguments) => e2e::run(&workspace, &arguments),
         Task::Check => check::run(&workspace),
         Task::Tidy => tidy::run(&workspace),
         Task::Bench(bench) => bench::run(&workspace, &bench),

@@ -105,6 +105,11 @@ impl TestAgent {
         self.child.take().map(|mut child| child.wait().unwrap())
     }
 
+    /// The pid of the process that the test started, as long as it was not waited for.
+    pub(crate) fn child_id(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Runs a verb of the command line to its end.
     pub(crate) fn cli(&self, args: &[&str]) -> Output {
         let mut command = self.command(args[0]);
