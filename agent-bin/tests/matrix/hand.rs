@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
 use crate::place::{Part, Place, Way, configuration};
 use crate::support::{TestAgent, scripted_binary};
 
@@ -36,6 +38,19 @@ impl Hand {
         };
         command.args(plain.get_args());
         self.agent.spawn(&mut command);
+    }
+}
+
+/// The first process of a namespace is the child of `unshare`, which would end it; but an agent that has replaced itself in place
+/// is not bound to its parent any more.
+impl Drop for Hand {
+    fn drop(&mut self) {
+        if self.way == Way::PidOne
+            && let Some(pid) = self.pid().and_then(Pid::from_raw)
+            && let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
+        {
+            pidfd_send_signal(&process, Signal::KILL).ok();
+        }
     }
 }
 
