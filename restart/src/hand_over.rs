@@ -52,9 +52,21 @@ impl Rejected {
 /// open, nothing more: a name proves nothing (see [`is_listening_unix_socket`]). Of several that it recognises under one
 /// name the first is taken, because systemd lists the newest first; all others are closed.
 ///
-/// Works once per process, and belongs at the start of `main`, before other code opens or inherits anything.
+/// Works once per process, and belongs at the start of `main`, before other code opens or inherits anything. All other
+/// descriptors that this process was started with stay open and become close-on-exec: they reach no other process.
 #[must_use]
 pub fn adopt(
+    environment: &StartEnvironment,
+    recognise: impl FnMut(&str, &OwnedFd) -> Result<(), String>,
+) -> Adopted {
+    let adopted = adopt_announced(environment, recognise);
+    if let Err(error) = inherited::keep_the_rest_to_this_process() {
+        tracing::warn!(%error, "descriptors from before the start may leak into child processes");
+    }
+    adopted
+}
+
+fn adopt_announced(
     environment: &StartEnvironment,
     mut recognise: impl FnMut(&str, &OwnedFd) -> Result<(), String>,
 ) -> Adopted {

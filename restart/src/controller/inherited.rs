@@ -43,6 +43,15 @@ fn take_one(number: RawFd) -> Result<OwnedFd, String> {
     Ok(unsafe { std::os::fd::FromRawFd::from_raw_fd(number) })
 }
 
+/// Keeps whatever else this process was started with to this process: it becomes close-on-exec, so that no helper, no
+/// successor and no child has it by accident. It is not closed, since it may be a lock that somebody holds through us.
+///
+/// # Errors
+/// The kernel's answer, when `/proc` is not there.
+pub(crate) fn keep_the_rest_to_this_process() -> io::Result<()> {
+    close_on_exec_from(FIRST)
+}
+
 /// Gives the calling thread a table of descriptors and a working directory of its own, so that what it does to them on
 /// its way to `execve` is not seen by the other threads. The thread must end or exec afterwards.
 ///
