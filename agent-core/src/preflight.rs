@@ -95,7 +95,7 @@ struct Checked {
 
 /// Checks all that a restart of the whole agent needs, side by side.
 async fn of_agent(core: &Arc<Core>) -> Checked {
-    let another = program::is_another(&core.launch.executable);
+    let another = program::is_another(core.launch.program());
     let (lock, configuration, (program, binary), state_folder, controller) = tokio::join!(
         timed("lock", lock(core)),
         timed("configuration", configuration(core, another)),
@@ -165,9 +165,9 @@ async fn the_program(core: &Core, another: bool) -> ([Finding; 2], Option<String
     const NAMES: [&str; 2] = ["program", "program_configuration"];
     let launch = &core.launch;
     let begun = boottime();
-    let path = launch.executable.clone();
+    let path = launch.program().to_owned();
+    let shown = path.display().to_string();
     let hashed = tokio::task::spawn_blocking(move || program::hash_executable(&path)).await;
-    let shown = launch.executable.display();
     let hash = match hashed.map_err(std::io::Error::other).flatten() {
         Ok(hash) => hash,
         Err(error) => {

@@ -20,6 +20,7 @@ mod helper;
 pub(crate) mod inherited;
 pub(crate) mod launch;
 pub(crate) mod link;
+mod program;
 pub(crate) mod same_file;
 mod start_environment;
 pub(crate) mod successor;

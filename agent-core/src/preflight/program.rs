@@ -52,7 +52,7 @@ pub(super) fn hash_executable(path: &Path) -> io::Result<String> {
 /// Asks the program for its version: whoever cannot say it cannot run here.
 pub(super) async fn says_its_version(launch: &LaunchPlan) -> Looked {
     let tried = launch.try_out(vec!["--version".into()], TRIAL_LIMIT).await;
-    judge_version(&launch.executable, tried)
+    judge_version(launch.program(), tried)
 }
 
 fn judge_version(path: &Path, tried: Result<Trial, TrialError>) -> Looked {
@@ -77,7 +77,7 @@ fn judge_version(path: &Path, tried: Result<Trial, TrialError>) -> Looked {
 /// Has the program check the configuration that it would be started with.
 pub(super) async fn takes_the_configuration(launch: &LaunchPlan, paths: &Paths) -> Looked {
     let tried = launch.try_out(check_config(paths), TRIAL_LIMIT).await;
-    judge_configuration(&launch.executable, &paths.config, tried)
+    judge_configuration(launch.program(), &paths.config, tried)
 }
 
 /// The arguments by which the agent's program checks what this agent was started with.

@@ -36,7 +36,7 @@ impl ProcessController for ExecController {
     }
 
     async fn preflight(&self) -> Result<Vec<String>, Refusal> {
-        check_executable(&self.launch).map(|()| Vec::new())
+        check_executable(&self.launch)
     }
 
     async fn request(
@@ -56,10 +56,12 @@ impl ProcessController for ExecController {
     }
 }
 
-pub(super) fn check_executable(launch: &LaunchPlan) -> Result<(), Refusal> {
-    match why_not_executable(&launch.executable) {
-        None => Ok(()),
-        Some(reason) => Err(Refusal::Executable { path: launch.executable.clone(), reason }),
+/// Warns if another file would be started than the path used at the start suggests.
+pub(super) fn check_executable(launch: &LaunchPlan) -> Result<Vec<String>, Refusal> {
+    let program = launch.program();
+    match why_not_executable(program) {
+        None => Ok(launch.detour().into_iter().collect()),
+        Some(reason) => Err(Refusal::Executable { path: program.to_owned(), reason }),
     }
 }
 

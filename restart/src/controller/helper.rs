@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl ProcessController for HelperController {
     }
 
     async fn preflight(&self) -> Result<Vec<String>, Refusal> {
-        check_executable(&self.launch).map(|()| Vec::new())
+        check_executable(&self.launch)
     }
 
     async fn request(
@@ -94,10 +95,11 @@ struct Helper {
 impl Helper {
     /// Starts the helper, gives it the order and waits until it is ready. Blocks.
     fn start(parcel: &Parcel) -> Result<Self, ReplaceError> {
-        let path = &parcel.order.launch.executable;
-        let spawn_failed = |source| ReplaceError::Spawn { path: path.clone(), source };
+        let launch = &parcel.order.launch;
+        let path = launch.program();
+        let spawn_failed = |source| ReplaceError::Spawn { path: path.to_owned(), source };
         let (link, theirs) = pair().map_err(spawn_failed)?;
-        let child = spawn(&parcel.order.launch, theirs).map_err(spawn_failed)?;
+        let child = spawn(path, launch, theirs).map_err(spawn_failed)?;
         let helper = Self { child: Some(child), link: Arc::new(link) };
         let link = helper.link.as_fd();
         parcel.send(link).map_err(ReplaceError::HandOver)?;
@@ -152,9 +154,9 @@ impl Drop for Helper {
 }
 
 #[expect(clippy::disallowed_methods, reason = "controllers are where processes are started")]
-fn spawn(launch: &LaunchPlan, link: OwnedFd) -> io::Result<Child> {
+fn spawn(program: &Path, launch: &LaunchPlan, link: OwnedFd) -> io::Result<Child> {
     // Nothing that would make std fork by itself: this process has threads, so it has to be posix_spawn.
-    Command::new(&launch.executable)
+    Command::new(program)
         .arg(HELPER_ARGUMENT)
         .env_clear()
         .envs(launch.env.iter().map(|(name, value)| (name, value)))

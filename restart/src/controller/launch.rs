@@ -7,21 +7,26 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Variables that speak of descriptors handed to one process; a successor gets its own.
-const LISTEN_VARIABLES: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+use super::program::{PROGRAM_VARIABLE, called_as};
+
+/// Variables that are meant for one process; a successor gets its own.
+const OF_ONE_PROCESS: [&str; 4] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", PROGRAM_VARIABLE];
 
 /// Everything needed to start the agent again as it was started.
 ///
 /// May hold secrets in its variables; its `Debug` form therefore leaves their values out.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchPlan {
-    /// The program's file, resolved when this process started. A newer program put at the same path is what the
-    /// successor runs.
+    /// The program's file, resolved when this process started.
     #[serde(with = "path_bytes")]
     pub executable: PathBuf,
+    /// The absolute path by which this process was started, if that is another one, such as a link. Where it leads to at
+    /// a restart is what the successor runs; see [`program`](Self::program).
+    #[serde(default)]
+    pub called_as: Option<OsString>,
     /// All arguments, the name of the program (`argv[0]`) first.
     pub args: Vec<OsString>,
-    /// The variables in their order, without `LISTEN_*`.
+    /// The variables in their order, without those that are meant for one process, as `LISTEN_*` are.
     pub env: Vec<(OsString, OsString)>,
     /// The working directory, so that relative paths among the arguments mean the same.
     #[serde(with = "path_bytes")]
@@ -47,14 +52,13 @@ impl LaunchPlan {
     /// See [`CaptureError`].
     pub fn capture() -> Result<Self, CaptureError> {
         let executable = std::env::current_exe().map_err(CaptureError::Executable)?;
-        Ok(Self {
-            executable: still_there(executable),
-            args: std::env::args_os().collect(),
-            env: std::env::vars_os()
-                .filter(|(name, _)| !LISTEN_VARIABLES.iter().any(|listen| name == listen))
-                .collect(),
-            cwd: std::env::current_dir().map_err(CaptureError::WorkingDirectory)?,
-        })
+        let executable = still_there(executable);
+        let cwd = std::env::current_dir().map_err(CaptureError::WorkingDirectory)?;
+        let (own, env): (Vec<_>, Vec<_>) = std::env::vars_os()
+            .partition(|(name, _)| OF_ONE_PROCESS.iter().any(|variable| name == variable));
+        let told = own.into_iter().find(|(name, _)| name == PROGRAM_VARIABLE);
+        let called_as = called_as(&executable, &cwd, told.map(|(_, path)| path));
+        Ok(Self { executable, called_as, args: std::env::args_os().collect(), env, cwd })
     }
 }
 
@@ -71,6 +75,7 @@ impl std::fmt::Debug for LaunchPlan {
         let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
         f.debug_struct("LaunchPlan")
             .field("executable", &self.executable)
+            .field("called_as", &self.called_as)
             .field("args", &self.args)
             .field("env", &names)
             .field("cwd", &self.cwd)
@@ -156,6 +161,7 @@ mod tests {
         let odd = OsString::from_vec(vec![b'a', 0xff, b'=']);
         let plan = LaunchPlan {
             executable: PathBuf::from(odd.clone()),
+            called_as: Some(odd.clone()),
             args: vec![odd.clone(), OsString::new()],
             env: vec![("B".into(), odd.clone()), ("A".into(), "1".into())],
             cwd: PathBuf::from(odd),
@@ -169,7 +175,7 @@ mod tests {
     fn the_running_program_can_be_started_again() {
         let plan = LaunchPlan::capture().unwrap();
         assert_eq!(why_not_executable(&plan.executable), None);
-        assert!(plan.env.iter().all(|(name, _)| !LISTEN_VARIABLES.iter().any(|l| name == l)));
+        assert!(plan.env.iter().all(|(name, _)| !OF_ONE_PROCESS.iter().any(|own| name == own)));
     }
 
     #[test]

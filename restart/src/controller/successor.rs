@@ -1,4 +1,5 @@
 //! Turns the calling process into the next agent: the last step of the helper and of an exec in place.
+#![expect(unsafe_code, reason = "nix leaves it to the caller what a disposition does to others")]
 
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
@@ -7,15 +8,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigHandler, SigSet, Signal, signal};
 
 use super::inherited::detach_from_other_threads;
 use super::launch::LaunchPlan;
+use super::program::{PROGRAM_VARIABLE, RUNNING_PROGRAM};
 use crate::hand_over::place_for_exec;
 use crate::ticket::amend;
-
-/// The program that runs now, whatever has become of its file.
-const RUNNING_PROGRAM: &CStr = c"/proc/self/exe";
 
 /// Everything that the next agent is made of.
 #[derive(Debug)]
@@ -36,14 +35,17 @@ impl Successor {
     ///
     /// The signal mask becomes empty, since a blocked SIGTERM would stay blocked. Handlers are left to `execve`, which
     /// resets them at the very moment the program changes: no signal in between finds a half-reset process.
-    /// Signals ignored since the agent was started (`nohup`) stay ignored, as for the agent itself.
+    /// Signals ignored since the agent was started (`nohup`) stay ignored, as for the agent itself; but not SIGPIPE, which
+    /// the runtime of this very program ignores.
     pub(crate) fn start(self, report: impl Fn(&str)) -> ExecError {
         let Self { launch, fds, ticket } = self;
-        let program = launch.executable.display();
-        let call = match prepare(&launch, fds, &report) {
+        // Found out last: nobody can switch a link between this look and another one.
+        let program = launch.program().to_owned();
+        let shown = program.display();
+        let mut call = match prepare(&launch, &program, fds, &report) {
             Ok(call) => call,
             Err(error) => {
-                let reason = format!("{program}: {error}");
+                let reason = format!("{shown}: {error}");
                 record_failure(&ticket, &reason, &report);
                 return ExecError(reason);
             }
@@ -51,11 +53,14 @@ impl Successor {
         if let Err(error) = SigSet::empty().thread_set_mask() {
             report(&format!("cannot reset the signal mask: {error}"));
         }
-        let reason = format!("{program}: {}", call.exec(&call.path).desc());
+        let reason = format!("{shown}: {}", call.exec_with_pipe_signal(&call.path).desc());
         record_failure(&ticket, &reason, &report);
         report(&format!("cannot start {reason}; starting the program that runs now instead"));
-        let reason =
-            format!("{reason}; nor the running one: {}", call.exec(RUNNING_PROGRAM).desc());
+        call.env.extend(call.called_as.take());
+        let reason = format!(
+            "{reason}; nor the running one: {}",
+            call.exec_with_pipe_signal(RUNNING_PROGRAM).desc()
+        );
         record_failure(&ticket, &reason, &report);
         ExecError(reason)
     }
@@ -72,9 +77,23 @@ struct Call {
     path: CString,
     args: Vec<CString>,
     env: Vec<CString>,
+    /// One variable more for the program that runs now, which cannot see how it was called first.
+    called_as: Option<CString>,
 }
 
 impl Call {
+    /// Like [`exec`](Self::exec), with SIGPIPE as a fresh program finds it. If that fails it is ignored again.
+    fn exec_with_pipe_signal(&self, program: &CStr) -> Errno {
+        let set = |to: SigHandler| {
+            // SAFETY: neither disposition runs code of this process. In the moment before execve ends them, a write of
+            // another thread to a closed pipe may end the process, as it is about to end anyway.
+            unsafe { signal(Signal::SIGPIPE, to) }.err()
+        };
+        let not_set = set(SigHandler::SigDfl);
+        let failed = self.exec(program);
+        set(SigHandler::SigIgn).or(not_set).unwrap_or(failed)
+    }
+
     /// Returns only with the reason why it failed.
     fn exec(&self, program: &CStr) -> Errno {
         match nix::unistd::execve(program, &self.args, &self.env) {
@@ -86,6 +105,7 @@ impl Call {
 
 fn prepare(
     launch: &LaunchPlan,
+    program: &Path,
     fds: Vec<(String, OwnedFd)>,
     report: &impl Fn(&str),
 ) -> io::Result<Call> {
@@ -94,22 +114,27 @@ fn prepare(
     if let Err(error) = std::env::set_current_dir(&launch.cwd) {
         report(&format!("cannot go to {}: {error}; staying where we are", launch.cwd.display()));
     }
-    let path = c_string(launch.executable.as_os_str())?;
+    let path = c_string(program.as_os_str())?;
     let args = launch.args.iter().map(|arg| c_string(arg)).collect::<io::Result<_>>()?;
     let variables = place_for_exec(fds)?;
     let env = launch
         .env
         .iter()
         .chain(&variables)
-        .map(|(name, value)| {
-            let mut pair = OsString::with_capacity(name.len() + 1 + value.len());
-            pair.push(name);
-            pair.push("=");
-            pair.push(value);
-            c_string(&pair)
-        })
+        .map(|(name, value)| variable(name, value))
         .collect::<io::Result<_>>()?;
-    Ok(Call { path, args, env })
+    let called_as = launch.called_as.as_deref();
+    let called_as =
+        called_as.map(|path| variable(OsStr::new(PROGRAM_VARIABLE), path)).transpose()?;
+    Ok(Call { path, args, env, called_as })
+}
+
+fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+    let mut pair = OsString::with_capacity(name.len() + 1 + value.len());
+    pair.push(name);
+    pair.push("=");
+    pair.push(value);
+    c_string(&pair)
 }
 
 fn c_string(text: &OsStr) -> io::Result<CString> {

@@ -136,7 +136,8 @@ struct Tried {
 fn start(plan: &LaunchPlan, arguments: &[OsString]) -> Result<Tried, TrialError> {
     let of_the_agent = |name: &OsStr| OF_THE_AGENT.iter().any(|other| name == *other);
     let variables = plan.env.iter().filter(|(name, _)| !of_the_agent(name));
-    let mut command = Command::new(&plan.executable);
+    let program = plan.program();
+    let mut command = Command::new(program);
     // Nothing that would make std fork by itself: this process has threads, so it has to be posix_spawn.
     command
         .args(arguments)
@@ -150,9 +151,9 @@ fn start(plan: &LaunchPlan, arguments: &[OsString]) -> Result<Tried, TrialError>
     if plan.cwd.is_dir() {
         command.current_dir(&plan.cwd);
     }
-    let child = command.spawn().map_err(|error| TrialError::CannotStart {
-        reason: why_not_started(&error, &plan.executable),
-    })?;
+    let child = command
+        .spawn()
+        .map_err(|error| TrialError::CannotStart { reason: why_not_started(&error, program) })?;
     let pid = Pid::from_child(&child);
     Ok(Tried { child: Some(child), pid })
 }

@@ -23,6 +23,7 @@ fn program(bytes: &[u8]) -> Scene {
         executable,
         args: Vec::new(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        called_as: None,
         cwd: folder.path().to_owned(),
     };
     Scene { folder, plan }
