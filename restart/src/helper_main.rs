@@ -10,6 +10,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -19,8 +20,10 @@ use rustix::process::Signal;
 use crate::controller::link::{Heard, Parcel, Word, hear, say};
 use crate::controller::successor::Successor;
 use crate::controller::watched::Watched;
+use crate::identity::own_pid;
 use crate::kernel_clock::monotonic;
-use crate::ticket::amend;
+use crate::ticket::{REQUESTED, amend};
+use crate::{ProcessIdentity, Stamp};
 
 /// The one argument with which the agent's program has to call [`run`].
 pub const HELPER_ARGUMENT: &str = "restart-helper";
@@ -39,6 +42,8 @@ const EXIT_USAGE: u8 = 2;
 /// to be gone: two agents at once would be worse than a late one.
 #[must_use]
 pub fn run() -> ExitCode {
+    // Its records go where the agent's go, and each is marked as the helper's.
+    let _marked = tracing::error_span!("restart-helper", pid = own_pid()).entered();
     let link = match fcntl_dupfd_cloexec(io::stdin(), 3) {
         Ok(link) => link,
         Err(error) => {
@@ -71,13 +76,24 @@ fn replace(mut parcel: Parcel, link: OwnedFd) -> io::Result<ExitCode> {
         Some(pidfd) => Watched::ByDescriptor(pidfd),
         None => Watched::ByIdentity(parcel.order.old.clone()),
     };
-    say(link.as_fd(), Word::Ready)?;
+    if let Err(error) = say(link.as_fd(), Word::Ready) {
+        // What is heard next tells whether the agent has ended or has given up.
+        tracing::warn!(%error, "the agent does not listen");
+    }
+    let pid = parcel.order.old.pid;
     let mut link = Link(Some(link));
     match link.wait_for_go(&old)? {
-        Next::Leave => return Ok(ExitCode::SUCCESS),
-        Next::Start => {}
+        Next::Leave => {
+            tracing::info!(pid, "the restart was called off");
+            return Ok(ExitCode::SUCCESS);
+        }
+        Next::Start => {
+            tracing::warn!(pid, "the agent has ended before it was told to; it is started again");
+            note_successor(&parcel.order.ticket);
+        }
         Next::Replace => {
             old.signal(Signal::TERM)?;
+            tracing::info!(pid, "SIGTERM was sent to the agent");
             let grace = Duration::from_millis(parcel.order.kill_after_ms);
             match link.wait_for_end(&old, Some(monotonic() + grace))? {
                 End::CalledOff => return Ok(ExitCode::SUCCESS),
@@ -94,6 +110,22 @@ fn replace(mut parcel: Parcel, link: OwnedFd) -> io::Result<ExitCode> {
     let error = successor.start(|message| tracing::error!("{message}"));
     tracing::error!(%error, "the agent does not run");
     Ok(ExitCode::FAILURE)
+}
+
+/// Writes down who replaces an agent that has ended before it could write it itself.
+fn note_successor(ticket: &Path) {
+    let noted = ProcessIdentity::own().map_err(io::Error::other).and_then(|own| {
+        amend(ticket, |ticket| {
+            if ticket.successor.is_none() {
+                ticket.successor = Some(own);
+                ticket.stamps.push(Stamp::now(REQUESTED));
+            }
+        })
+        .map_err(io::Error::other)
+    });
+    if let Err(error) = noted {
+        tracing::warn!(%error, "cannot write into the ticket who replaces the agent");
+    }
 }
 
 /// Kills the old agent, waits until it is gone and writes it down: its own ticket cannot say so.
@@ -146,7 +178,7 @@ impl Link {
             let woken = old.wait(self.0.as_ref().map(AsFd::as_fd), None)?;
             // What was said before the end counts, so it is heard first.
             match self.hear()? {
-                Some(Heard::Word(Word::Go)) => return Ok(Next::Replace),
+                Some(Heard::Word(Word::Go)) => return self.just_before_sigterm(),
                 Some(Heard::Word(Word::CallOff)) => return Ok(Next::Leave),
                 Some(Heard::Word(Word::Ready)) => {}
                 Some(Heard::HungUp) => {
@@ -162,12 +194,33 @@ impl Link {
         }
     }
 
+    fn answer(&self) {
+        if let Some(link) = &self.0
+            && let Err(error) = say(link.as_fd(), Word::Ready)
+        {
+            tracing::debug!(%error, "the agent does not wait for the answer");
+        }
+    }
+
+    /// This process may have been stopped for long: what was called off meanwhile must not be signalled.
+    fn just_before_sigterm(&mut self) -> io::Result<Next> {
+        while let Some(heard) = self.hear()? {
+            if heard == Heard::Word(Word::CallOff) {
+                return Ok(Next::Leave);
+            }
+        }
+        Ok(Next::Replace)
+    }
+
     fn wait_for_end(&mut self, old: &Watched, deadline: Option<Duration>) -> io::Result<End> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_sub(monotonic()));
             let woken = old.wait(self.0.as_ref().map(AsFd::as_fd), left)?;
-            if self.hear()? == Some(Heard::Word(Word::CallOff)) {
-                return Ok(End::CalledOff);
+            match self.hear()? {
+                Some(Heard::Word(Word::CallOff)) => return Ok(End::CalledOff),
+                // The agent asks whether somebody is there before it ends.
+                Some(Heard::Word(Word::Ready)) => self.answer(),
+                Some(Heard::Word(Word::Go) | Heard::HungUp) | None => {}
             }
             if woken.ended {
                 return Ok(End::Ended);

@@ -27,7 +27,7 @@ pub(crate) use load::amend;
 /// The form of ticket that this version writes.
 const FORMAT: u32 = 1;
 /// The phase under which the moment of the request is noted.
-const REQUESTED: &str = "requested";
+pub(crate) const REQUESTED: &str = "requested";
 
 /// What is on disk between the decision to restart and the confirmation by the next process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -20,7 +20,7 @@ use super::host::{HandOver, Way};
 use super::order::Order;
 use super::run_loop::run_loop;
 use crate::preflight::{self, Cleared};
-use ends::{finish_at_the_end, log_unclean, withdraw};
+use ends::{finish_at_the_end, helper_lost, log_unclean, withdraw};
 pub(crate) use ends::{not_restarted, overtaken};
 
 /// What the end of an operation means for the main loop.
@@ -221,6 +221,10 @@ async fn conclude(
         Ending::Ended => match why_lost(core, &outcome, hand_over.way.as_ref()).await {
             Some(reason) => replacement_lost(core, record, &outcome, hand_over, reason).await,
             None => {
+                let mut hand_over = hand_over;
+                if let Some(reason) = helper_lost(&mut hand_over).await {
+                    return replacement_lost(core, record, &outcome, hand_over, reason).await;
+                }
                 if let Some(ticket) = hand_over.ticket {
                     close_ticket(core, ticket, &outcome);
                 }

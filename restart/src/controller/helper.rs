@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use tokio::net::UnixStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::exec::check_executable;
 use super::link::{Heard, Parcel, Word, hear_within, pair, say};
@@ -102,12 +102,14 @@ impl Helper {
         let child = spawn(path, launch, theirs).map_err(spawn_failed)?;
         let helper = Self { child: Some(child), link: Arc::new(link) };
         let link = helper.link.as_fd();
-        parcel.send(link).map_err(ReplaceError::HandOver)?;
+        let ended = || ReplaceError::Helper("it ended at once; its log records say why".to_owned());
+        parcel.send(link).map_err(|error| {
+            let gone = error.kind() == io::ErrorKind::BrokenPipe;
+            if gone { ended() } else { ReplaceError::HandOver(error) }
+        })?;
         match hear_within(link, READY_TIMEOUT) {
             Ok(Some(Heard::Word(Word::Ready))) => Ok(helper),
-            Ok(Some(Heard::HungUp)) => {
-                Err(ReplaceError::Helper("it ended at once; its log records say why".to_owned()))
-            }
+            Ok(Some(Heard::HungUp)) => Err(ended()),
             Ok(Some(Heard::Word(Word::Go | Word::CallOff))) => {
                 Err(ReplaceError::Helper("it answered something else than asked".to_owned()))
             }
@@ -135,10 +137,11 @@ impl Helper {
         say(self.link.as_fd(), Word::Go)
             .map_err(|error| ReplaceError::Helper(error.to_string()))?;
         let (tell, fate) = oneshot::channel();
-        if let Some(child) = self.child.take() {
-            tokio::spawn(watch(child, link, tell));
-        }
-        let call_off = Some(CallOff { link: Arc::clone(&self.link) });
+        let call_off = self.child.take().map(|child| {
+            let sent_off = Arc::new(SentOff { child: Mutex::new(child), answered: Notify::new() });
+            tokio::spawn(watch(Arc::clone(&sent_off), link, tell));
+            CallOff { link: Arc::clone(&self.link), sent_off }
+        });
         Ok(Requested::SigtermWillCome { fate, call_off })
     }
 }
@@ -164,8 +167,23 @@ fn spawn(program: &Path, launch: &LaunchPlan, link: OwnedFd) -> io::Result<Child
         .spawn()
 }
 
+/// A helper that was told to go.
+#[derive(Debug)]
+struct SentOff {
+    /// Reaped under the lock, so that its pid means no other process while it is killed.
+    child: Mutex<Child>,
+    /// It has said that it is still there.
+    answered: Notify,
+}
+
+impl SentOff {
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Waits until the helper's end of the link is closed, which only happens when the helper ends.
-async fn watch(mut child: Child, link: UnixStream, tell: oneshot::Sender<String>) {
+async fn watch(helper: Arc<SentOff>, link: UnixStream, tell: oneshot::Sender<String>) {
     loop {
         let read = match link.readable().await {
             Ok(()) => link.try_read(&mut [0]),
@@ -173,7 +191,7 @@ async fn watch(mut child: Child, link: UnixStream, tell: oneshot::Sender<String>
         };
         match read {
             Ok(0) => break,
-            Ok(_) => {}
+            Ok(_) => helper.answered.notify_one(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => break,
             Err(error) => {
@@ -183,13 +201,13 @@ async fn watch(mut child: Child, link: UnixStream, tell: oneshot::Sender<String>
         }
     }
     // Its descriptors are closed, so it is ending.
-    let how = match child.wait() {
+    let how = match helper.child().wait() {
         Ok(status) => status.to_string(),
         Err(error) => error.to_string(),
     };
     let message = format!("the restart helper ended ({how}) without replacing this process");
     if let Err(message) = tell.send(message) {
-        tracing::warn!("{message}");
+        tracing::debug!("{message}");
     }
 }
 
@@ -197,15 +215,27 @@ async fn watch(mut child: Child, link: UnixStream, tell: oneshot::Sender<String>
 #[derive(Debug)]
 pub struct CallOff {
     link: Arc<OwnedFd>,
+    sent_off: Arc<SentOff>,
 }
 
 impl CallOff {
-    /// Makes the helper leave without starting an agent, as long as this process has not ended. It does not bring back a
-    /// SIGTERM that was sent before, and the helper no longer enforces any deadline.
+    /// Ends the helper, also one that is stopped or hangs: afterwards it signals nobody and starts no agent. It does not
+    /// bring back a SIGTERM that was sent before, and nobody enforces any deadline from now on. Blocks for the moment
+    /// that the helper takes to end.
     ///
     /// # Errors
-    /// The helper is not there any more, which comes to the same.
+    /// The helper could not be ended; the kernel's answer.
     pub fn call_off(self) -> io::Result<()> {
-        say(self.link.as_fd(), Word::CallOff)
+        let mut child = self.sent_off.child();
+        child.kill()?;
+        child.wait().map(drop)
+    }
+
+    /// Whether the helper answers `within` this time. One that does not is dead or hangs, and would not start the next
+    /// agent: call it off and find another way before this process ends. May be dropped at any await.
+    pub async fn helper_answers(&self, within: Duration) -> bool {
+        let asked = say(self.link.as_fd(), Word::Ready);
+        asked.is_ok()
+            && tokio::time::timeout(within, self.sent_off.answered.notified()).await.is_ok()
     }
 }

@@ -6,6 +6,8 @@
 //!    │ <────────────────────────── ready ────┤
 //!    │   (notes the request in the ticket)   │
 //!    ├── go ───────────────────────────────> │ SIGTERM by pidfd, waits, becomes the next agent
+//!    ├── ready, just before the end ───────> │
+//!    │ <────────────────────────── ready ────┤
 //!    ├── call off ─────────────────────────> │ leaves without starting anything
 //! ```
 //!
@@ -162,7 +164,7 @@ fn read_order(mut file: File) -> io::Result<Order> {
 /// A message of one byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Word {
-    /// Helper: the order is understood, and nothing was done yet.
+    /// Helper: the order is understood, and nothing was done yet; later: still there. Agent: still there?
     Ready,
     /// Agent: replace me.
     Go,

@@ -121,15 +121,18 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_the_same_pid_but_another_start_time_is_never_signalled() {
+    fn a_process_with_the_same_pid_but_another_start_time_or_boot_is_never_signalled() {
         let (mut child, [_, watched]) = child();
         let Watched::ByIdentity(identity) = watched else { panic!("made by identity") };
-        let other = Watched::ByIdentity(ProcessIdentity {
-            start_time: identity.start_time + 1,
-            ..identity
-        });
-        other.signal(Signal::KILL).unwrap();
-        assert!(other.wait(None, None).unwrap().ended, "the process meant is not there any more");
+        let later = ProcessIdentity { start_time: identity.start_time + 1, ..identity.clone() };
+        let of_another_boot = ProcessIdentity { boot_id: "another".to_owned(), ..identity };
+        for other in [later, of_another_boot].map(Watched::ByIdentity) {
+            other.signal(Signal::KILL).unwrap();
+            assert!(
+                other.wait(None, None).unwrap().ended,
+                "the process meant is not there any more"
+            );
+        }
         drop(child.stdin.take());
         assert!(child.wait().unwrap().success(), "it ended by itself");
     }

@@ -49,11 +49,30 @@ fn an_agent_that_has_ended_before_go_is_started_at_once() {
 fn an_agent_that_calls_off_and_then_ends_is_not_started_again() {
     let (child, watched, ours, mut link) = agent();
     say(ours.as_fd(), Word::Go).unwrap();
+    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Replace));
     say(ours.as_fd(), Word::CallOff).unwrap();
     drop(ours);
     end(child);
-    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Replace));
     assert!(link.wait_for_end(&watched, None).unwrap() == End::CalledOff);
+}
+
+#[test]
+fn a_helper_that_slept_from_go_to_call_off_signals_nobody() {
+    let (child, watched, ours, mut link) = agent();
+    for word in [Word::Go, Word::Ready, Word::CallOff] {
+        say(ours.as_fd(), word).unwrap();
+    }
+    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Leave));
+    end(child);
+}
+
+#[test]
+fn an_agent_that_asks_before_it_ends_is_answered() {
+    let (child, watched, ours, mut link) = agent();
+    say(ours.as_fd(), Word::Ready).unwrap();
+    end(child);
+    while link.wait_for_end(&watched, None).unwrap() != End::Ended {}
+    assert_eq!(hear(ours.as_fd()).unwrap(), Some(Heard::Word(Word::Ready)));
 }
 
 #[test]

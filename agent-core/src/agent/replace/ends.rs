@@ -1,11 +1,30 @@
 //! The ends of a restart that does not take place, and what is taken back then.
 
+use std::time::Duration;
+
 use command_manager::{CommandId, ErrorCode, Finish};
 use restart::ShutdownOutcome;
 use serde_json::json;
 
 use crate::agent::core::Core;
 use crate::agent::host::{HandOver, Way};
+
+/// How long the helper may take to say that it is still there. It has nothing else to do; a loaded machine may need a while.
+const HELPER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Asks the helper, if there is one, whether it will start the next agent: after this process nobody else does. One that
+/// hangs is ended, since it would take the next agent for this one; and why it is lost is returned.
+pub(super) async fn helper_lost(hand_over: &mut HandOver) -> Option<String> {
+    let helper = hand_over.call_off.take()?;
+    if helper.helper_answers(HELPER_PATIENCE).await {
+        return None;
+    }
+    let reason = "the restart helper does not answer".to_owned();
+    Some(match helper.call_off() {
+        Ok(()) => reason,
+        Err(error) => format!("{reason} and cannot be ended: {error}"),
+    })
+}
 
 /// Ends a restart that an operator's stop has overtaken, with all that had joined it.
 pub(super) async fn finish_at_the_end(core: &Core, id: &CommandId, joined: &[CommandId]) {
