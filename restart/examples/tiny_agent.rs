@@ -5,6 +5,7 @@
 #![allow(
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::cast_sign_loss,
     reason = "a test program: it ends where an agent would go on"
 )]
 
@@ -23,6 +24,7 @@ use restart::{
     ProcessIdentity, Requested, StartEnvironment, Ticket, TicketDraft, adopt, boottime_ms, choose,
     controller_for, helper_main, is_listening_unix_socket, judge,
 };
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,6 +45,15 @@ struct Script {
     untidy: bool,
     /// On SIGTERM: replaces its own program by a file that cannot be executed.
     spoil_program: bool,
+    /// Every generation runs as on a kernel before 5.1.
+    without_pidfds: bool,
+}
+
+impl Script {
+    fn read(folder: &Path) -> Self {
+        let script = std::fs::read(folder.join("script.json")).expect("script.json");
+        serde_json::from_slice(&script).expect("script")
+    }
 }
 
 struct Agent {
@@ -83,12 +94,12 @@ async fn start(
     descriptors: Value,
 ) -> Agent {
     let folder = PathBuf::from(launch.args.get(1).expect("FOLDER"));
-    let script = std::fs::read(folder.join("script.json")).expect("script.json");
-    let script: Script = serde_json::from_slice(&script).expect("script");
+    let script = Script::read(&folder);
+    do_without_pidfds(script.without_pidfds);
     let own = ProcessIdentity::own().expect("identity");
     let generation = next_generation(&folder.join("generation"));
     let ticket = Ticket::load(&folder.join("ticket.json")).expect("ticket");
-    let verdict = ticket.as_ref().map(|ticket| judge(ticket, &own, generation, boottime_ms()));
+    let verdict = ticket.as_ref().map(|it| judge(it, &own, generation, boottime_ms()));
     let method = choose(script.method, &restart::Facts::gather(environment).await);
     let notifier = Notifier::from(environment);
     let controller =
@@ -103,7 +114,7 @@ async fn start(
         "descriptors": descriptors,
         "adopted": adopted.fds.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "rejected": adopted.rejected.iter().map(|it| &it.reason).collect::<Vec<_>>(),
-        "blocked_signals": blocked_signals(),
+        "inherited": inherited(),
         "method": method,
         "ticket": ticket,
         "verdict": verdict.as_ref().map(|verdict| format!("{verdict:?}")),
@@ -313,10 +324,31 @@ fn own_descriptors() -> Value {
     json!(found)
 }
 
-fn blocked_signals() -> String {
+fn inherited() -> Value {
+    json!({
+        "blocked_signals": status_of("SigBlk:"),
+        "umask": status_of("Umask:"),
+        "limits": std::fs::read_to_string("/proc/self/limits").expect("limits"),
+    })
+}
+
+fn status_of(key: &str) -> String {
     let status = std::fs::read_to_string("/proc/thread-self/status").expect("status");
-    let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
-    line.expect("SigBlk").trim().to_owned()
+    status.lines().find_map(|line| line.strip_prefix(key)).expect(key).trim().to_owned()
+}
+
+/// Before any other thread is started, so that all of them are affected, and the helper.
+fn do_without_pidfds(really: bool) {
+    if !really {
+        return;
+    }
+    let calls = [nix::libc::SYS_pidfd_open, nix::libc::SYS_pidfd_send_signal];
+    let no_such_call = SeccompAction::Errno(nix::libc::ENOSYS as u32);
+    let arch = std::env::consts::ARCH.try_into().expect("arch");
+    let rules = calls.map(|call| (call, Vec::new())).into_iter().collect();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, no_such_call, arch);
+    let program: BpfProgram = filter.expect("filter").try_into().expect("program");
+    seccompiler::apply_filter(&program).expect("no_new_privs and a filter");
 }
 
 fn be_untidy() {

@@ -114,7 +114,7 @@ fn the_successor_has_what_was_handed_over_and_nothing_else() {
         let note = canonical(&agent.path("script.json"));
         let expected = [(3, "socket:"), (4, note.as_str())];
         with_handed_over(&old["descriptors"], &expected, &new["descriptors"]);
-        assert_eq!(new["blocked_signals"], "0000000000000000");
+        assert_eq!(new["inherited"]["blocked_signals"], "0000000000000000");
     }
 }
 
