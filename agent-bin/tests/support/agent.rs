@@ -100,6 +100,11 @@ impl TestAgent {
         self.until(state, |agent| agent.status().is_some_and(|status| status["state"] == state));
     }
 
+    /// Takes a process that the test has started in its own way for the agent's.
+    pub(crate) fn adopt(&mut self, child: Child) {
+        self.child = Some(child);
+    }
+
     /// Waits for the process that the test started, so that it does not stay a zombie.
     pub(crate) fn reap(&mut self) -> Option<std::process::ExitStatus> {
         self.child.take().map(|mut child| child.wait().unwrap())
