@@ -22,13 +22,14 @@ pub fn main_with(kinds: Vec<Arc<dyn ModuleKind>>) -> ExitCode {
         start::log_to_stderr(LogLevel::Info);
         return helper_main::run();
     }
+    let started = restart::boottime();
     let environment = StartEnvironment::capture();
     let launch = LaunchPlan::capture();
     let args = Args::parse();
     let places = || Places::find(&args.global, &Surroundings::read());
     match args.verb {
         Verb::Run => match launch {
-            Ok(launch) => start::run(&places(), kinds, environment, launch),
+            Ok(launch) => start::run(&places(), kinds, environment, launch, started),
             Err(error) => start::complain(Exit::Failed, &error.to_string()),
         },
         Verb::CheckConfig => start::check_config(&places(), &kinds, args.global.json),

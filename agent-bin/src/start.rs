@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use agent_core::config::{Config, LoadedConfig, LogLevel};
 use agent_core::{Exit, Paths, Setup};
@@ -16,12 +17,13 @@ use crate::paths::Places;
 /// Threads of the agent itself; each module has its own.
 const THREADS: usize = 2;
 
-/// Runs an agent to its end.
+/// Runs an agent to its end. `main` began at `started`, since boot.
 pub(crate) fn run(
     places: &Places,
     kinds: Vec<Arc<dyn ModuleKind>>,
     environment: StartEnvironment,
     launch: LaunchPlan,
+    started: Duration,
 ) -> ExitCode {
     let config = match load(places, &kinds) {
         Ok(config) => config,
@@ -45,6 +47,7 @@ pub(crate) fn run(
     let setup = Setup {
         environment,
         launch,
+        started,
         paths: Paths {
             config: places.config.clone(),
             config_is_given: places.config_is_given,

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 mod file_output;
 mod preflight;
+mod restart_history;
 mod run_record;
 mod spool;
 mod state_store;

@@ -19,6 +19,7 @@ mod report;
 mod state_folder;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use command_manager::{CommandId, Step};
 use restart::boottime;
@@ -39,6 +40,8 @@ pub(crate) type Turn = Arc<Mutex<()>>;
 pub(crate) struct Cleared {
     /// SHA-256 of the binary that will be started, for the ticket.
     pub(crate) binary: Option<String>,
+    /// When, since boot.
+    pub(crate) at: Duration,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -71,7 +74,7 @@ pub(crate) async fn check(
         }
     }
     keep_configuration(core).await;
-    Ok(Cleared { binary, _turn: turn })
+    Ok(Cleared { binary, at: boottime(), _turn: turn })
 }
 
 /// Keeps what was checked, for a new process that finds the configuration broken. The restart is not at stake.
@@ -193,7 +196,7 @@ async fn the_program(core: &Core, another: bool) -> ([Finding; 2], Option<String
 }
 
 fn not_run(name: &'static str) -> Finding {
-    Looked::skipped("the program does not run, see above").of(name, std::time::Duration::ZERO)
+    Looked::skipped("the program does not run, see above").of(name, Duration::ZERO)
 }
 
 async fn state_folder(core: &Core) -> Looked {

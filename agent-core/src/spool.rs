@@ -5,6 +5,7 @@
 
 mod body;
 mod error;
+mod event_times;
 mod open;
 mod outputs;
 mod request;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 pub use error::SpoolError;
+pub(crate) use event_times::EventTimes;
 pub use set_aside::SetAside;
 pub use sink::SinkHandle;
 pub use stats::SpoolStats;
@@ -90,6 +92,7 @@ pub struct Spool {
     reader: Mutex<Option<Connection>>,
     stats: watch::Receiver<SpoolStats>,
     last_seq: watch::Receiver<u64>,
+    times: EventTimes,
     agent: Option<SinkHandle>,
     agent_events: AtomicU64,
     /// Closed by the end of the thread. `None` once waited for.
@@ -117,6 +120,7 @@ impl Spool {
         let (requests, requests_from) = mpsc::channel();
         let (stats_to, stats_from) = watch::channel(stats);
         let (last_seq_to, last_seq_from) = watch::channel(stats.last_seq);
+        let times = EventTimes::new();
         let writer = Writer {
             connection,
             path: path.to_owned(),
@@ -126,6 +130,7 @@ impl Spool {
             stats,
             stats_to,
             last_seq_to,
+            times: times.clone(),
         };
         let (ending, thread_ended) = mpsc::channel();
         std::thread::Builder::new()
@@ -144,6 +149,7 @@ impl Spool {
             reader: Mutex::new(Some(reader)),
             stats: stats_from,
             last_seq: last_seq_from,
+            times,
             agent_events: AtomicU64::new(0),
             thread_ended: Mutex::new(Some(thread_ended)),
         });
@@ -225,6 +231,11 @@ impl Spool {
     #[must_use]
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.last_seq.clone()
+    }
+
+    /// When the events of each module became durable in this process.
+    pub(crate) fn times(&self) -> &EventTimes {
+        &self.times
     }
 
     /// What the spool holds and has done.

@@ -8,6 +8,7 @@
 //! Only a [`CommittedTicket`] lets a controller replace the process. The new process reads the ticket with [`Ticket::load`],
 //! compares it with itself with [`judge`] and takes it away with [`Ticket::close`].
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,6 +70,10 @@ pub struct Ticket {
     /// Whether every module saved and stopped by itself. Means nothing before [`Stage::Stopped`].
     #[serde(default)]
     pub clean: bool,
+    /// When the old process took the last event of each module, in milliseconds since boot; a module of which it took none is
+    /// not there. Empty before [`Stage::Stopped`].
+    #[serde(default)]
+    pub last_events: BTreeMap<String, u64>,
     /// The helper had to kill the old process.
     #[serde(default)]
     pub killed_by_helper: bool,
@@ -198,6 +203,7 @@ impl TicketDraft {
             successor: None,
             modules: Value::Null,
             clean: false,
+            last_events: BTreeMap::new(),
             killed_by_helper: false,
             exec_failed: None,
         };
@@ -246,6 +252,12 @@ impl CommittedTicket {
         self.ticket.successor = successor;
         self.stamp(REQUESTED);
         self.write()
+    }
+
+    /// When the old process took the last event of each module ([`Ticket::last_events`]); kept as by
+    /// [`CommittedTicket::stamp`].
+    pub fn note_last_events(&mut self, last_events: BTreeMap<String, u64>) {
+        self.ticket.last_events = last_events;
     }
 
     /// Writes down that the shutdown loop has ended: with these results per module, and `clean` when none was late,

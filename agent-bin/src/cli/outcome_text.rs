@@ -89,18 +89,28 @@ fn modules(result: &Value, paint: Paint) -> Option<String> {
     let time = |module: &Value, field| {
         Cell::number(&millis(&module[field]).unwrap_or_else(|| "-".to_owned()))
     };
+    let gap = |module: &Value| &result["events"][module["name"].as_str().unwrap_or("?")];
+    // The first events may come long after the restart, so mostly there is nothing to show yet.
+    let gaps = modules.iter().any(|module| gap(module)["gap_ms"].is_u64());
     let row = |module: &Value| {
         let notes: Vec<&str> = list(&module["notes"]).iter().filter_map(Value::as_str).collect();
-        vec![
+        let mut row = vec![
             Cell::text(module["name"].as_str().unwrap_or("?")),
             time(module, "ready_ms"),
             time(module, "save_ms"),
             time(module, "stop_ms"),
             Cell::text(&notes.join("; ")).tone(Tone::Warning),
-        ]
+        ];
+        if gaps {
+            row.insert(row.len() - 1, time(gap(module), "gap_ms"));
+        }
+        row
     };
     let rows: Vec<Vec<Cell>> = modules.iter().map(row).collect();
-    let headings = ["MODULE", "READY", "SAVE", "STOP", "NOTES"];
+    let mut headings = vec!["MODULE", "READY", "SAVE", "STOP", "NOTES"];
+    if gaps {
+        headings.insert(headings.len() - 1, "EVENT GAP");
+    }
     (!rows.is_empty()).then(|| table(&headings, &rows, paint))
 }
 
@@ -113,7 +123,7 @@ fn timeline(result: &Value, paint: Paint) -> Option<String> {
 }
 
 /// A number of milliseconds: whole ones as they are, others to a tenth.
-fn millis(value: &Value) -> Option<String> {
+pub(super) fn millis(value: &Value) -> Option<String> {
     match value.as_u64() {
         Some(whole) => Some(format!("{whole} ms")),
         None => value.as_f64().map(|millis| format!("{millis:.1} ms")),

@@ -145,6 +145,11 @@ impl TestAgent {
         i32::try_from(self.status().expect("the agent runs")["pid"].as_i64().unwrap()).unwrap()
     }
 
+    /// The process that holds the folder, also one that does not answer.
+    pub(crate) fn pid_of_holder(&self) -> i32 {
+        self.holder().expect("an agent holds the folder").as_raw_nonzero().get()
+    }
+
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()
     }

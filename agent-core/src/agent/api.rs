@@ -40,7 +40,11 @@ impl ControlHandler for Api {
                 ApiAnswer::ok(json!({"modules": self.core.supervisor.statuses()}))
             }
             ApiRequest::ListCommands { limit } => match self.core.commands.list(limit).await {
-                Ok(records) => ApiAnswer::ok(json!({"commands": records})),
+                Ok(records) => {
+                    let shown: Vec<Value> =
+                        records.iter().map(|record| self.core.shown(record)).collect();
+                    ApiAnswer::ok(json!({"commands": shown}))
+                }
                 Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
             },
             ApiRequest::ShowCommand { id, after, wait } => self.show(&id, after, wait).await,
@@ -68,7 +72,7 @@ impl Api {
             drop(timeout(wait, self.core.commands.wait(&id, after)).await);
         }
         match self.core.commands.show(&id).await {
-            Ok(Some(record)) => ApiAnswer::ok(json!(record)),
+            Ok(Some(record)) => ApiAnswer::ok(self.core.shown(&record)),
             Ok(None) => unknown(id.as_str()),
             Err(error) => ApiAnswer::error(ErrorKind::Storage, error),
         }
@@ -219,6 +223,17 @@ fn who(peer: PeerCred) -> Peer {
 }
 
 impl Core {
+    /// A command, with the first events after its restart that have come since it was finished.
+    fn shown(&self, record: &CommandRecord) -> Value {
+        let mut shown = json!(record);
+        if shown["result"]["events"].is_object()
+            && let Some(restart) = self.history.of_command(record.id.as_str())
+        {
+            shown["result"]["events"] = json!(restart.events);
+        }
+        shown
+    }
+
     /// The agent's status, as `GET /v1/status` answers it.
     fn status(&self) -> Value {
         let spool = self.spool.stats();
@@ -237,6 +252,7 @@ impl Core {
             "state_dir": self.paths.state_dir,
             "modules": self.supervisor.statuses(),
             "last_restart": activity.last_restart,
+            "restarts": self.history.summary(),
             "spool": {"accepted": spool.accepted_total, "stored": spool.stored},
         })
     }

@@ -21,6 +21,7 @@ use super::{RunError, TICKET, descriptors, reporters};
 use crate::agent_lock::AgentLock;
 use crate::composition;
 use crate::config::{LoadedConfig, RestartMethod};
+use crate::restart_history::RestartHistory;
 use crate::run_record::{HowEnded, RunRecord};
 use crate::spool::{Spool, SpoolLimits};
 use crate::state_store::StateStore;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub environment: StartEnvironment,
     /// How this process was started, captured first thing in `main`.
     pub launch: LaunchPlan,
+    /// When `main` began, as [`boottime`](restart::boottime) says it, captured first thing in `main`.
+    pub started: Duration,
     /// Where the files are.
     pub paths: Paths,
     /// The kinds of modules that this binary has.
@@ -71,11 +74,12 @@ pub(crate) struct Booted {
 
 /// Takes the state folder and opens everything in it.
 pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
-    let mut stamps = vec![Stamp::now("started")];
     let started_at = wall_clock::now();
-    let Setup { environment, launch, paths, kinds, version, config } = setup;
+    let Setup { environment, launch, started, paths, kinds, version, config } = setup;
+    let mut stamps = vec![Stamp::at("started", started)];
     composition::check(&kinds)?;
     let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
+    stamps.push(Stamp::now("locked"));
 
     warnings.extend(config.instead_of.as_ref().map(|why| {
         let text = format!("the agent goes on with the configuration that was checked before the restart, because it broke since: {why}");
@@ -97,6 +101,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let states = StateStore::new(paths.state("modules"));
     let supervisor = Supervisor::new(Arc::clone(&spool), states, descriptors.clone(), failures_to);
     make_known(&kinds, &config, &supervisor);
+    let history = RestartHistory::new(paths.state("restarts.json"));
     let core = Arc::new(Core {
         version,
         paths,
@@ -115,6 +120,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         before_ended,
         listener,
         config: RwLock::new(Arc::new(config)),
+        history,
         activity: Mutex::new(Activity { state: "starting", last_restart: None }),
         arbiter: Mutex::default(),
         preflights: Arc::default(),

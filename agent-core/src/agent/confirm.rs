@@ -1,14 +1,18 @@
 //! The confirmation of a restart: judges the ticket, waits until the modules run, and finishes the commands.
 
+mod account;
+mod first_events;
+
 use std::sync::Arc;
 
 use command_manager::{CommandId, ErrorCode, Finish};
 use module_api::ModuleName;
 use restart::{Outcome, Stamp, Ticket, Verdict};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::core::Core;
 use crate::supervisor::{ModuleState, ModuleStatus};
+use account::{Account, NewProcess};
 
 /// Confirms the restart that `ticket` stands for, and removes the ticket when its commands are finished.
 pub(crate) async fn confirm(
@@ -26,7 +30,20 @@ pub(crate) async fn confirm(
     let config_problem = core.config().instead_of.clone();
     let as_wanted = not_running.is_empty() && config_problem.is_none();
     let outcome = if as_wanted { verdict.outcome() } else { Outcome::Degraded };
-    let result = result(&core, &ticket, outcome, &verdict, &stamps, &not_running);
+    let new = NewProcess { pid: core.identity.pid, generation: core.generation };
+    let account = Account {
+        ticket: &ticket,
+        verdict: &verdict,
+        outcome,
+        stamps: &stamps,
+        not_running: &not_running,
+        config_problem: config_problem.as_deref(),
+        new,
+    };
+    let mut record = account.record(&core.supervisor.enabled());
+    first_events::look(&core, &mut record);
+    let result = account.result(&record.events);
+    core.history.put(record.clone());
     let end = finish(outcome, &verdict, &not_running, config_problem.as_deref());
     let end = end.with_result(result.clone());
     tracing::info!(?outcome, why = why(&verdict), commands = ?ticket.command_ids, "restart judged");
@@ -37,7 +54,10 @@ pub(crate) async fn confirm(
     for id in ids(&ticket) {
         core.finish_for_sure(&id, end.clone()).await;
     }
+    // Before the ticket goes: without either nobody would know of this restart.
+    first_events::store(&core).await;
     take_away(&core, &ticket);
+    tokio::spawn(first_events::follow(core, record));
 }
 
 /// Ends a restart whose new process was stopped before it was confirmed.
@@ -145,38 +165,6 @@ fn why(verdict: &Verdict) -> String {
         Verdict::Rebooted => "the machine was booted before the restart was done".to_owned(),
         Verdict::SameProcess => "this process was not replaced".to_owned(),
     }
-}
-
-fn result(
-    core: &Core,
-    ticket: &Ticket,
-    outcome: Outcome,
-    verdict: &Verdict,
-    stamps: &[Stamp],
-    not_running: &[(ModuleName, String)],
-) -> Value {
-    let timeline: Vec<&Stamp> = ticket.stamps.iter().chain(stamps).collect();
-    let mut timeline = timeline;
-    timeline.sort_by_key(|stamp| stamp.at_ms);
-    let at =
-        |phase: &str| timeline.iter().find(|stamp| stamp.phase == phase).map(|stamp| stamp.at_ms);
-    let origin = timeline.first().map_or(0, |stamp| stamp.at_ms);
-    let between = |from: &str, to: &str| Some(at(to)?.saturating_sub(at(from)?));
-    json!({
-        "outcome": outcome,
-        "why": why(verdict),
-        "method": ticket.method,
-        "downtime_ms": between("closed", "running"),
-        "total_ms": between("ordered", "confirmed"),
-        "old": {"pid": ticket.old.pid, "generation": ticket.generation},
-        "new": {"pid": core.identity.pid, "generation": core.generation},
-        "config_problem": core.config().instead_of,
-        "modules": ticket.modules,
-        "not_running": not_running.iter()
-            .map(|(name, reason)| json!({"name": name, "reason": reason})).collect::<Vec<_>>(),
-        "timeline": timeline.iter()
-            .map(|stamp| json!({"phase": stamp.phase, "at_ms": stamp.at_ms - origin})).collect::<Vec<_>>(),
-    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use super::CLOSE_STEP;
 use super::reporters::ResultStream;
 use crate::config::LoadedConfig;
 use crate::preflight::Turn;
+use crate::restart_history::RestartHistory;
 use crate::run_record::HowEnded;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
@@ -83,6 +84,8 @@ pub(crate) struct Core {
     pub(crate) listener: UnixListener,
     pub(crate) config: RwLock<Arc<LoadedConfig>>,
     pub(crate) activity: Mutex<Activity>,
+    /// The last restarts, with how long each took.
+    pub(crate) history: RestartHistory,
     pub(crate) arbiter: Mutex<Arbiter<CommandId>>,
     /// Whose turn it is to make the checks before a restart.
     pub(crate) preflights: Turn,

@@ -34,6 +34,8 @@ pub(crate) struct HandOver {
     pub(crate) call_off: Option<CallOff>,
     /// When the order came, since boot.
     pub(crate) ordered_at: Duration,
+    /// When the checks had passed, since boot.
+    pub(crate) checked_at: Duration,
     /// When this process has to have ended, since boot.
     pub(crate) until: Duration,
 }
@@ -149,6 +151,7 @@ async fn ask(
         Err(error) => return Event::ReplacementRefused(error.to_string()),
     };
     ticket.add_stamp(Stamp::at("ordered", hand_over.ordered_at));
+    ticket.add_stamp(Stamp::at("checked", hand_over.checked_at));
     ticket.add_stamp(drained);
     let remaining = hand_over.until.saturating_sub(boottime());
     let requested = core.controller.request(&mut ticket, fds, remaining).await;

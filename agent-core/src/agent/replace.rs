@@ -157,7 +157,9 @@ pub(crate) async fn go(core: Arc<Core>, restart: Grown, requests: Requests) -> E
     let until = (ordered_at + core.limits().overall).max(begun_at + LEAST_FOR_GROWN);
     let command = Some(record.id.clone());
     let draft = Some(draft);
-    let hand_over = HandOver { draft, ordered_at, until, command, joined, ..HandOver::default() };
+    let checked_at = cleared.at;
+    let hand_over =
+        HandOver { draft, ordered_at, checked_at, until, command, joined, ..HandOver::default() };
     let hand_over = Arc::new(Mutex::new(hand_over));
     let modules = core.supervisor.at_work();
     let limits = core.limits().within(until.saturating_sub(begun_at));
@@ -351,6 +353,8 @@ fn close_ticket(core: &Core, mut ticket: CommittedTicket, outcome: &ShutdownOutc
     if let Some(at) = core.closed_at.get() {
         ticket.add_stamp(Stamp::at("closed", *at));
     }
+    let taken = core.spool.times().all();
+    ticket.note_last_events(taken.into_iter().map(|(name, taken)| (name, taken.last_ms)).collect());
     let modules = serde_json::to_value(&outcome.modules).unwrap_or(Value::Null);
     if let Err(error) = ticket.stopped(modules, outcome.is_clean()) {
         let file = core.paths.state(super::TICKET);

@@ -7,11 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use jiff::Timestamp;
 use module_api::{ModuleName, PublishError};
+use restart::boottime_ms;
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::watch;
 
 use super::request::{ChangeRequest, Checkpoints, Publish, Request};
-use super::{SpoolError, SpoolStats, WallClock, open, store};
+use super::{EventTimes, SpoolError, SpoolStats, WallClock, open, store};
 
 /// The most requests taken into one round, so that no answer waits for an endless stream of later requests.
 const ROUND: usize = 1_024;
@@ -28,6 +29,7 @@ pub(super) struct Writer {
     pub(super) stats: SpoolStats,
     pub(super) stats_to: watch::Sender<SpoolStats>,
     pub(super) last_seq_to: watch::Sender<u64>,
+    pub(super) times: EventTimes,
 }
 
 /// What was asked in one round besides batches.
@@ -168,6 +170,9 @@ impl Writer {
         }
         // Before the answers, so that whoever has one sees its effect in the numbers.
         self.report();
+        // What the agent itself has to say is urgent and shows nothing about a module.
+        let published = stored.iter().filter(|batch| !batch.urgent && !batch.events.is_empty());
+        self.times.note(published.map(|batch| batch.module.as_str()), boottime_ms());
         for (change, result) in changes.into_iter().zip(done.changes) {
             change.answer(result);
         }

@@ -82,7 +82,10 @@ pub fn judge(ticket: &Ticket, now: &ProcessIdentity, generation: u64, at_ms: u64
     if *now == ticket.old && generation == ticket.generation {
         return Verdict::SameProcess;
     }
-    if let Some(why) = why_someone_else(ticket, now, generation, at_ms) {
+    if let Some(mut why) = why_someone_else(ticket, now, generation, at_ms) {
+        if ticket.stage == Stage::Committed {
+            why.push_str("; the old process ended before it had stopped its modules");
+        }
         return Verdict::StartedBySomeoneElse { why };
     }
     match why_forced(ticket, now, generation) {

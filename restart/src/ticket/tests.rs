@@ -102,6 +102,17 @@ fn a_start_by_systemd_long_afterwards_is_not_the_restart() {
 }
 
 #[test]
+fn a_start_by_somebody_else_after_a_kill_names_the_kill() {
+    let mut ticket = ticket(Method::Helper);
+    let killed = "the old process ended before it had stopped its modules";
+    assert!(!why(judged(&ticket, &process(300, 7_000), 8)).contains(killed));
+    ticket.stage = Stage::Committed;
+    let verdict = judged(&ticket, &process(300, 7_000), 8);
+    assert_eq!(verdict.outcome(), Outcome::StartedBySomeoneElse);
+    assert!(why(verdict).contains(killed));
+}
+
+#[test]
 fn a_generation_that_does_not_advance_shows_state_from_a_copy() {
     for generation in [0, 6, 7] {
         let verdict = judged(&ticket(Method::Helper), &process(200, 6_000), generation);

@@ -26,6 +26,7 @@ fn the_status_of_an_agent() {
         "state": "running", "config": "/etc/wazuh-agent/wazuh-agent.yml",
         "state_dir": "/var/lib/wazuh-agent", "modules": modules(),
         "last_restart": { "outcome": "restarted_forced", "method": "helper", "downtime_ms": 30012.5 },
+        "restarts": { "count": 12, "downtime_ms": { "count": 11, "p50": 31, "p95": 45, "max": 30012 } },
         "spool": { "stored": 12, "delivered": 9, "last_seq": 40 },
     });
     let expected = "\
@@ -38,6 +39,7 @@ wazuh-agent 0.1.0: running
   state         /var/lib/wazuh-agent
   events        9 delivered, 12 stored
   last restart  restarted forced by helper, down for 30012.5 ms
+  restarts      12, down for 31 ms (p50), 45 ms (p95), 30012 ms (max)
 
 MODULE        STATE     SINCE                 FAILURES  LAST ERROR
 logcollector  running   2026-03-01 10:00:00Z         0

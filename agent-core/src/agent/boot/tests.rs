@@ -15,6 +15,7 @@ fn setup(folder: &Path, kinds: Vec<Arc<dyn ModuleKind>>) -> Setup {
     Setup {
         environment: StartEnvironment::default(),
         launch: LaunchPlan::capture().unwrap(),
+        started: restart::boottime(),
         config: Config::load_if_present(&config, &kinds).unwrap(),
         paths: Paths {
             config,

@@ -20,6 +20,7 @@ async fn core(folder: &Path) -> Arc<Core> {
     let setup = Setup {
         environment: StartEnvironment::default(),
         launch: LaunchPlan::capture().unwrap(),
+        started: restart::boottime(),
         paths: Paths {
             config: folder.join("agent.yml"),
             config_is_given: false,

@@ -35,6 +35,7 @@ fn writer(
         stats,
         stats_to,
         last_seq_to,
+        times: EventTimes::new(),
     };
     (to, stats_from, writer)
 }
