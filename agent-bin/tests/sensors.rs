@@ -76,6 +76,90 @@ fn files_made_during_restarts_in_place_are_all_seen_once() {
     restarts_lose_no_file("exec");
 }
 
+/// Memory that changes while the module runs: what the last process had kept is what the next one remembers.
+fn restarts_remember_what_was_seen(method: &str) {
+    let mut agent = TestAgent::new(scripted_binary(), "");
+    let folder = agent.path("incoming");
+    std::fs::create_dir(&folder).unwrap();
+    let remember = format!("{}  remember: true\n", watching(&folder));
+    agent.configure(&format!("restart: {{method: {method}}}\n{remember}"));
+    agent.start();
+    for seen in 1..=3 {
+        let file = format!("file-{seen}");
+        std::fs::File::create(folder.join(&file)).unwrap();
+        agent.until("it is seen", |agent| {
+            agent.delivered().contains_key(&format!("created {file}"))
+        });
+        let (code, record) = agent.json(&["restart"]);
+        assert_eq!((code, &record["result"]["outcome"]), (Some(0), &"restarted".into()));
+        agent.until("it is remembered", |agent| {
+            agent.delivered().contains_key(&format!("remembered {seen}"))
+        });
+    }
+    assert_eq!(agent.delivered().len(), 6, "{:?}", agent.delivered());
+}
+
+#[test]
+fn memory_that_was_replaced_is_what_the_next_process_gets_through_the_helper() {
+    restarts_remember_what_was_seen("helper");
+}
+
+#[test]
+fn memory_that_was_replaced_is_what_the_next_process_gets_in_place() {
+    restarts_remember_what_was_seen("exec");
+}
+
+#[test]
+fn memory_that_was_replaced_is_what_the_next_process_gets_after_sigkill_under_systemd() {
+    let test = "memory_that_was_replaced_is_what_the_next_process_gets_after_sigkill_under_systemd";
+    let Some(up) = boot(test, "memory") else { return };
+    let agent = inside(scripted_binary());
+    up.sh("mkdir -p /srv/incoming");
+    let watching = watching(Path::new("/srv/incoming"));
+    up.install(&agent, &format!("{watching}  remember: true\n"));
+    let seen = |text: &str| delivered(&up).contains_key(text);
+    for round in 1..=3 {
+        for file in [2 * round - 1, 2 * round] {
+            up.sh(&format!(": >/srv/incoming/{file}"));
+            until(&up, || seen(&format!("created {file}")));
+        }
+        let pid = up.property("MainPID");
+        if round < 3 {
+            up.sh(&format!("kill -KILL {pid}"));
+        } else {
+            assert_eq!(up.agent(&agent, &["restart"]).0, Some(0));
+        }
+        until(&up, || up.property("MainPID") != pid && up.property("ActiveState") == "active");
+        until(&up, || seen(&format!("remembered {}", 2 * round)));
+        assert_eq!(up.property("NFileDescriptorStore"), "3", "one of each name: {}", up.journal());
+    }
+}
+
+#[test]
+fn memory_that_somebody_could_change_is_refused_and_removed_from_the_store() {
+    let test = "memory_that_somebody_could_change_is_refused_and_removed_from_the_store";
+    let Some(up) = boot(test, "forged") else { return };
+    let agent = inside(scripted_binary());
+    up.sh("mkdir -p /srv/incoming");
+    let watching = watching(Path::new("/srv/incoming"));
+    up.install(&agent, &format!("{watching}  remember: true\n"));
+    up.sh(": >/srv/incoming/1");
+    until(&up, || delivered(&up).contains_key("created 1"));
+    // From the next start on there is a newer one of the same name.
+    let forger = agent.with_file_name("store_descriptors");
+    let line = format!("{} unsealed=sensor.scripted.seen", forger.display());
+    up.write(
+        "/etc/systemd/system/wazuh-agent.service.d/forger.conf",
+        &format!("[Service]\nNotifyAccess=all\nExecStartPre={line}\n"),
+    );
+    up.sh("systemctl daemon-reload");
+    assert_eq!(up.agent(&agent, &["restart"]).0, Some(0), "{}", up.journal());
+    until(&up, || delivered(&up).contains_key("remembered 1"));
+    let journal = up.journal();
+    assert!(journal.contains("is a memfd that is not sealed"), "{journal}");
+    assert_eq!(up.property("NFileDescriptorStore"), "3", "one of each name: {journal}");
+}
+
 /// The events of files in the box.
 fn delivered(up: &SystemdBox) -> BTreeMap<String, u32> {
     let mut files = BTreeMap::new();

@@ -24,6 +24,8 @@ pub(crate) struct RestartRecord {
     pub(crate) command_ids: Vec<String>,
     /// What it came to.
     pub(crate) outcome: Outcome,
+    /// Whether the process was replaced by this restart. Only then its times tell how long a restart takes.
+    pub(crate) as_asked: bool,
     /// How the process was replaced.
     pub(crate) method: Method,
     /// The generation of the process that was replaced: no two restarts of one folder have the same.

@@ -5,6 +5,7 @@ mod failures;
 mod history;
 mod left_behind;
 mod module_runtime;
+mod sensor_keeping;
 pub(crate) mod sensors;
 mod slot;
 mod start;
@@ -31,6 +32,7 @@ pub(crate) use slot::{ModuleState, ModuleStatus};
 pub(crate) use start::StartModuleError;
 pub(crate) use tasks::Failure;
 
+use sensor_keeping::Gate;
 use slot::Slot;
 
 /// Runs modules. All methods may be called from any task; none of them decides when a module is started or stopped.
@@ -40,6 +42,7 @@ pub(crate) struct Supervisor {
     states: StateStore,
     /// What outlives the process; the sensors of modules are among it.
     descriptors: DescriptorStore,
+    sensor_gate: Gate,
     failures: mpsc::UnboundedSender<Failure>,
     /// Changed whenever the state of a module has changed.
     changed: watch::Sender<()>,
@@ -55,7 +58,8 @@ impl Supervisor {
         failures: mpsc::UnboundedSender<Failure>,
     ) -> Self {
         let changed = watch::Sender::new(());
-        Self { slots: Mutex::default(), spool, states, descriptors, failures, changed }
+        let (slots, sensor_gate) = (Mutex::default(), Gate::default());
+        Self { slots, spool, states, descriptors, sensor_gate, failures, changed }
     }
 
     /// Makes a module known with its section, or replaces its section; a running instance keeps the old one.

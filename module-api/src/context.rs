@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{EventSink, Restored, SensorFd, TaskSpawner};
+use crate::{EventSink, Restored, SensorFd, SensorKeeper, TaskSpawner};
 
 /// Everything that [`Module::start`](crate::Module::start) gets from the agent.
 pub struct StartContext {
@@ -17,6 +17,8 @@ pub struct StartContext {
     /// in the one before, also if that was killed under systemd. Empty when there is nothing or the hand-over did not take
     /// place; then the module has a gap to close by itself and to report.
     pub sensors: Vec<SensorFd>,
+    /// Where sensors go that are new or have changed while the module runs.
+    pub keeper: Arc<dyn SensorKeeper>,
     /// Where events go.
     pub events: Arc<dyn EventSink>,
     /// Starts background work that the agent watches.

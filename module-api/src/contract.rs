@@ -31,6 +31,7 @@
 mod abandoning;
 mod attempt;
 mod dropping;
+mod kept;
 mod ledger;
 mod lifecycle;
 mod losing;

@@ -37,6 +37,7 @@ mod module;
 mod name;
 mod readiness;
 mod sensor;
+mod sensor_keeper;
 mod state;
 mod tasks;
 pub mod units;
@@ -54,6 +55,7 @@ pub use module::Module;
 pub use name::{InvalidModuleName, ModuleName};
 pub use readiness::Readiness;
 pub use sensor::{SensorError, SensorFd};
+pub use sensor_keeper::{KeepSensorError, NoKeeper, SensorKeeper};
 pub use state::{Restored, SavedState};
 pub use tasks::{Task, TaskSpawner};
 

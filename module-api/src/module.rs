@@ -35,7 +35,8 @@ pub trait Module: Send + Sync {
     ///
     /// Asked once, right after `start` has succeeded and within its budget: the agent keeps copies from then on, so nothing is
     /// lost when the process is killed either, where the method of its start allows that. The answer replaces what earlier
-    /// instances handed out; what is missing in it is closed. Owed: copies (`try_clone`) of what the module works with,
+    /// instances handed out; what is missing in it is closed. What changes later goes to the
+    /// [keeper](crate::SensorKeeper) of the `StartContext`. Owed: copies (`try_clone`) of what the module works with,
     /// and no further read from them once `stop` has returned.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ impl ScriptedModule {
     #[must_use]
     pub fn new(name: ModuleName, script: Script) -> Self {
         let publisher = Publisher::new(name.clone(), &script);
-        let watcher = Watcher::new(name.clone(), script.watch.clone());
+        let watcher = Watcher::new(name.clone(), &script);
         Self { name, script, record: Record::default(), publisher, watcher }
     }
 
@@ -109,8 +109,7 @@ impl Module for ScriptedModule {
                 Err(ModuleError::new("the background task fails as scripted"))
             });
         }
-        let sensors = std::mem::take(&mut context.sensors);
-        self.watcher.start(sensors, Arc::clone(&context.events), context.tasks.as_ref())?;
+        self.watcher.start(&mut context)?;
         self.publisher.start(context)
     }
 

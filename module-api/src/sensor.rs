@@ -1,5 +1,7 @@
 //! A kernel object that watches for a module while no process reads it.
 
+mod memory;
+
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -7,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 const FANOTIFY_CLASS_BITS: u32 = 0x0c;
 
 /// A kernel object that goes on collecting for a module while no process reads it: an inotify instance, a
-/// notification-class fanotify group, or a socket; and a memfd that says what its events mean.
+/// notification-class fanotify group, or a socket; and a sealed memfd that says what its events mean ([`SensorFd::memory`]).
 ///
 /// There is none of anything else. A fanotify group of a permission class in particular can never be handed over: whoever opens
 /// a file would wait for an answer as long as no process reads it.
@@ -33,13 +35,45 @@ pub enum SensorError {
     },
     /// A file, a pipe, or whatever else does not collect by itself.
     #[error(
-        "sensor {name} is {found:?}, expected inotify, a fanotify group that only notifies, a socket or a memfd"
+        "sensor {name} is {found:?}, expected inotify, a fanotify group that only notifies, a socket or a sealed memfd"
     )]
     Kind {
         /// The sensor's name.
         name: String,
         /// What it leads to, as `/proc` shows it.
         found: String,
+    },
+    /// Memory that somebody could still change while it is read.
+    #[error(
+        "sensor {name} is a memfd that is not sealed, so what it says could change; make it with SensorFd::memory"
+    )]
+    NotSealed {
+        /// The sensor's name.
+        name: String,
+    },
+    /// Memory is to be read, and it is something else.
+    #[error("sensor {name} is not memory and has nothing to be read as such")]
+    NotMemory {
+        /// The sensor's name.
+        name: String,
+    },
+    /// More memory than is handed over.
+    #[error("sensor {name} has {bytes} bytes, at most {} can be handed over", SensorFd::MAX_MEMORY)]
+    TooLarge {
+        /// The sensor's name.
+        name: String,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The kernel has no memory, or does not give it out.
+    #[error("the memory of sensor {name} cannot be {action}: {source}")]
+    Memory {
+        /// The sensor's name.
+        name: String,
+        /// `made` or `read`.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// `/proc` does not say what it is.
     #[error("cannot tell what sensor {name} is: {source}; is /proc mounted?")]
@@ -77,7 +111,13 @@ impl SensorFd {
                     return Err(SensorError::Blocking { name: name.to_owned() });
                 }
             }
-            _ if found.starts_with("socket:[") || found.starts_with("/memfd:") => {}
+            _ if found.starts_with("socket:[") => {}
+            // A file could have such a name; it has no seals.
+            _ if found.starts_with(memory::LINK) => {
+                if !memory::is_sealed(fd.as_fd()) {
+                    return Err(SensorError::NotSealed { name: name.to_owned() });
+                }
+            }
             _ => return Err(SensorError::Kind { name: name.to_owned(), found }),
         }
         Ok(Self { name: name.to_owned(), fd })

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use module_api::{
-    Act, Batch, EventSink, Lie, Module, ModuleName, PublishError, Readiness, Restored, Script,
-    ScriptedModule, StartContext, Task, TaskSpawner, parse_section,
+    Act, Batch, EventSink, Lie, Module, ModuleName, NoKeeper, PublishError, Readiness, Restored,
+    Script, ScriptedModule, StartContext, Task, TaskSpawner, parse_section,
 };
 use serde_json::json;
 use tokio::task::AbortHandle;
@@ -74,6 +74,7 @@ impl Scene {
             state,
             checkpoints: self.world.checkpoints.lock().unwrap().clone(),
             sensors: Vec::new(),
+            keeper: Arc::new(NoKeeper),
             events: Arc::<World>::clone(&self.world),
             tasks: Arc::<World>::clone(&self.world),
         }

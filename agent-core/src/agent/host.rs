@@ -133,6 +133,8 @@ async fn ask(
     let Some(mut draft) = hand_over.draft.take() else {
         return Event::ReplacementRefused("the replacement was asked for before".to_owned());
     };
+    // Under systemd each sensor goes to its store by itself, until the end.
+    core.supervisor.sensors_are_handed_over(core.controller.method() != Method::Systemd);
     let fds = match core.descriptors.descriptors() {
         Ok(fds) => fds,
         Err(error) => {

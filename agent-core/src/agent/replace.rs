@@ -240,6 +240,7 @@ async fn conclude(
         }
         Ending::CalledOff(reason) => {
             let joined = withdraw(hand_over);
+            core.supervisor.sensors_are_handed_over(false);
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }

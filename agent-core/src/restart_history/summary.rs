@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use restart::Outcome;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -40,7 +39,7 @@ pub(super) fn summary(records: &[RestartRecord]) -> Value {
         let name = json!(record.outcome).as_str().unwrap_or_default().to_owned();
         *outcomes.entry(name).or_default() += 1;
     }
-    let replaced: Vec<&RestartRecord> = records.iter().filter(|it| replaced(it.outcome)).collect();
+    let replaced: Vec<&RestartRecord> = records.iter().filter(|it| it.as_asked).collect();
     let mut methods: BTreeMap<String, Vec<&RestartRecord>> = BTreeMap::new();
     let mut gaps: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for record in &replaced {
@@ -68,11 +67,6 @@ fn times(records: &[&RestartRecord]) -> Value {
         "downtime_ms": Times::of(records.iter().filter_map(|record| record.downtime_ms)),
         "total_ms": Times::of(records.iter().filter_map(|record| record.total_ms)),
     })
-}
-
-/// Whether the process was replaced by this restart: what an operator started a week later has no downtime to compare.
-fn replaced(outcome: Outcome) -> bool {
-    matches!(outcome, Outcome::Restarted | Outcome::RestartedForced | Outcome::Degraded)
 }
 
 #[cfg(test)]

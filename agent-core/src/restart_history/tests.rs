@@ -13,6 +13,7 @@ fn record(
     RestartRecord {
         command_ids: vec![format!("c-{old_generation}")],
         outcome,
+        as_asked: true,
         method,
         old_generation,
         downtime_ms: Some(downtime_ms),
@@ -78,8 +79,10 @@ fn the_summary_has_percentiles_over_all_by_method_and_by_module() {
     }
     history.put(record(4, Outcome::RestartedForced, Method::Exec, 400));
     // These say nothing about how long a restart takes.
-    history.put(record(5, Outcome::StartedBySomeoneElse, Method::Helper, 86_400_000));
+    let a_day_later = record(5, Outcome::StartedBySomeoneElse, Method::Helper, 86_400_000);
+    history.put(RestartRecord { as_asked: false, ..a_day_later });
     history.put(RestartRecord {
+        as_asked: false,
         downtime_ms: None,
         total_ms: None,
         ..record(6, Outcome::Rebooted, Method::Helper, 0)

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 
 use module_api::{ModuleName, SensorFd};
+use restart::KeepError;
 
 use super::Supervisor;
+use super::sensor_keeping::{InstanceKeeper, pass};
 
 /// What the names of all sensors in the store begin with.
 const PREFIX: &str = "sensor.";
@@ -16,6 +18,11 @@ pub(crate) fn parse(name: &str) -> Option<(ModuleName, &str)> {
     Some((ModuleName::new(module).ok()?, sensor))
 }
 
+/// The name in the store of the sensor `sensor` of a module.
+pub(super) fn stored_name(module: &ModuleName, sensor: &str) -> String {
+    format!("{}{sensor}", of_module(module))
+}
+
 fn of_module(module: &ModuleName) -> String {
     format!("{PREFIX}{module}.")
 }
@@ -23,6 +30,7 @@ fn of_module(module: &ModuleName) -> String {
 impl Supervisor {
     /// Copies of the sensors that an earlier instance has handed out, here or in the process before.
     pub(super) fn sensors(&self, module: &ModuleName) -> Vec<SensorFd> {
+        let _alone = pass(&self.sensor_gate);
         let prefix = of_module(module);
         let mut sensors = Vec::new();
         for stored in self.descriptors.names() {
@@ -42,18 +50,17 @@ impl Supervisor {
         sensors
     }
 
-    /// Keeps what an instance has handed out in place of what earlier ones have.
-    pub(super) async fn keep_sensors(&self, module: &ModuleName, sensors: Vec<SensorFd>) {
-        let prefix = of_module(module);
-        let stored: BTreeSet<String> =
-            sensors.iter().map(|sensor| format!("{prefix}{}", sensor.name())).collect();
-        self.forget_where(|name| name.starts_with(&prefix) && !stored.contains(name));
-        for sensor in sensors {
-            let kept = self.descriptors.keep(&format!("{prefix}{}", sensor.name()), sensor.as_fd());
-            let Err(error) = kept else { continue };
+    /// Keeps what an instance has answered in place of what earlier ones have handed out. What it has had kept by itself is in
+    /// its own charge and stays.
+    pub(super) async fn keep_sensors(
+        &self,
+        module: &ModuleName,
+        sensors: Vec<SensorFd>,
+        keeper: &InstanceKeeper,
+    ) {
+        for (sensor, error) in self.put_into_the_store(module, &sensors, keeper) {
             let text = format!(
-                "sensor {} of module {module} is not kept for the next process: {error}",
-                sensor.name()
+                "sensor {sensor} of module {module} is not kept for the next process: {error}"
             );
             tracing::warn!("{text}");
             if let Err(error) = self.spool.publish_agent_event("sensor_not_kept", &text).await {
@@ -62,8 +69,36 @@ impl Supervisor {
         }
     }
 
+    fn put_into_the_store(
+        &self,
+        module: &ModuleName,
+        sensors: &[SensorFd],
+        keeper: &InstanceKeeper,
+    ) -> Vec<(String, KeepError)> {
+        let _alone = pass(&self.sensor_gate);
+        let (prefix, kept) = (of_module(module), keeper.kept());
+        let name_of = |sensor: &SensorFd| stored_name(module, sensor.name());
+        let answered: BTreeSet<String> = sensors.iter().map(name_of).collect();
+        self.forget_where(|name| {
+            name.starts_with(&prefix) && !answered.contains(name) && !kept.contains(name)
+        });
+        let left_to_us = sensors.iter().filter(|sensor| !kept.contains(&name_of(sensor)));
+        let failed = |sensor: &SensorFd| {
+            let error = self.descriptors.keep(&name_of(sensor), sensor.as_fd()).err()?;
+            Some((sensor.name().to_owned(), error))
+        };
+        left_to_us.filter_map(failed).collect()
+    }
+
+    /// From now on the next process has its copies of all sensors (`true`), or the hand-over was called off (`false`): what
+    /// modules want to have kept meanwhile is refused, because it would be lost without a word.
+    pub(crate) fn sensors_are_handed_over(&self, handed_over: bool) {
+        *pass(&self.sensor_gate) = handed_over;
+    }
+
     /// Closes the sensors of a module that is not to run again.
     pub(crate) fn forget_sensors(&self, module: &ModuleName) {
+        let _alone = pass(&self.sensor_gate);
         let prefix = of_module(module);
         self.forget_where(|name| name.starts_with(&prefix));
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::history::FailureHistory;
 use super::module_runtime::{ModuleRuntime, Threads};
+use super::sensor_keeping::InstanceKeeper;
 use super::tasks::WatchedTasks;
 use crate::spool::SinkHandle;
 
@@ -83,6 +84,7 @@ pub(super) struct Slot {
 pub(super) struct Running {
     pub(super) module: Arc<dyn Module>,
     pub(super) sink: Arc<SinkHandle>,
+    pub(super) keeper: InstanceKeeper,
     pub(super) tasks: Arc<WatchedTasks>,
     pub(super) runtime: ModuleRuntime,
 }
@@ -133,12 +135,13 @@ impl Slot {
         self.works_since.map_or(Duration::ZERO, |since| now.duration_since(since))
     }
 
-    /// Ends the instance without asking it: closes its sink, aborts its tasks and gives its threads up.
+    /// Ends the instance without asking it: closes its sink and its keeper, aborts its tasks and gives its threads up.
     pub(super) fn end(&mut self) {
         self.works_since = None;
         self.left.retain(|threads| threads.alive() > 0);
         if let Some(running) = self.running.take() {
             running.sink.close();
+            running.keeper.close();
             running.tasks.end();
             self.left.push(running.runtime.threads());
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::module_runtime::ModuleRuntime;
+use super::sensor_keeping::InstanceKeeper;
 use super::slot::{ModuleState, Running};
 use super::tasks::WatchedTasks;
 use crate::state_store::Loaded;
@@ -119,8 +120,15 @@ impl Supervisor {
         let handle = handle.ok_or_else(|| failed("its threads are gone".to_owned()))?;
         let sink = self.spool.sink(name.clone());
         let tasks = WatchedTasks::new(name.clone(), run, self.failures.clone(), handle.clone());
-        let context = self.context(name, Arc::clone(&sink) as _, Arc::clone(&tasks) as _).await?;
-        let running = Running { module: Arc::clone(&module), sink, tasks, runtime };
+        let keeper = InstanceKeeper::new(
+            name.clone(),
+            self.descriptors.clone(),
+            Arc::clone(&self.sensor_gate),
+        );
+        let events = Arc::clone(&sink);
+        let context = self.context(name, &keeper, events as _, Arc::clone(&tasks) as _).await?;
+        let its_keeper = keeper.clone();
+        let running = Running { module: Arc::clone(&module), sink, keeper, tasks, runtime };
         self.with(name, |slot| slot.running = Some(running));
 
         // In a task of its own, so that a panic is an error and nothing else; dropped with this call.
@@ -132,7 +140,7 @@ impl Supervisor {
         starting.spawn_on(start, &handle);
         match tokio::time::timeout(within, starting.join_next()).await {
             Ok(Some(Ok(Ok(sensors)))) => {
-                self.keep_sensors(name, sensors).await;
+                self.keep_sensors(name, sensors, &its_keeper).await;
                 match self.works(name) {
                     true => Ok(()),
                     false => Err(failed("it failed as soon as it was started".to_owned())),
@@ -160,6 +168,7 @@ impl Supervisor {
     async fn context(
         &self,
         name: &ModuleName,
+        keeper: &InstanceKeeper,
         events: Arc<dyn EventSink>,
         tasks: Arc<dyn TaskSpawner>,
     ) -> Result<StartContext, StartModuleError> {
@@ -169,7 +178,8 @@ impl Supervisor {
         let checkpoints =
             self.spool.checkpoints(name).map_err(|error| unreadable(error.to_string()))?;
         let sensors = self.sensors(name);
-        Ok(StartContext { state: loaded.restored, checkpoints, sensors, events, tasks })
+        let (state, keeper) = (loaded.restored, Arc::new(keeper.clone()));
+        Ok(StartContext { state, checkpoints, sensors, keeper, events, tasks })
     }
 
     async fn warn_about_state(&self, name: &ModuleName, loaded: &Loaded) {

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use super::attempt::within;
+use super::kept::Kept;
 use super::ledger::{Ledger, Mode, Sink};
 use super::tasks::CountedTasks;
 use super::{Patience, Rule, Subject, Violation};
@@ -23,6 +24,7 @@ pub(super) struct Station<'a> {
     name: OnceLock<ModuleName>,
     state: Restored,
     sensors: Vec<SensorFd>,
+    kept: Arc<Kept>,
     instances: u32,
     /// Tasks that the runtime had before.
     tasks_before: usize,
@@ -60,6 +62,7 @@ impl<'a> Station<'a> {
             name: OnceLock::new(),
             state: Restored::Nothing,
             sensors: Vec::new(),
+            kept: Arc::default(),
             instances: 0,
             tasks_before: alive_tasks(),
         }
@@ -81,7 +84,8 @@ impl<'a> Station<'a> {
         let context = StartContext {
             state: self.state.clone(),
             checkpoints: self.ledger.books().checkpoints.clone(),
-            sensors: std::mem::take(&mut self.sensors),
+            sensors: self.kept.with(std::mem::take(&mut self.sensors)),
+            keeper: Arc::<Kept>::clone(&self.kept),
             events: Arc::<Sink>::clone(&instance.sink),
             tasks: Arc::<CountedTasks>::clone(&instance.tasks),
         };

@@ -43,6 +43,9 @@ pub struct Script {
     /// Publishes an event for each file that is made in this folder, seen by an inotify instance that it hands out as the
     /// sensor `inotify`: the next instance goes on with it. Needs a runtime with I/O.
     pub watch: Option<PathBuf>,
+    /// With [`Script::watch`]: keeps in memory, as the sensor `seen`, how many files were seen so far, before each event; and says
+    /// as an event how many an earlier instance had seen.
+    pub remember: bool,
     /// After which answers it goes on publishing all the same.
     pub lies: Vec<Lie>,
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use module_api::{Batch, EventSink, PublishError, Restored, StartContext, Task, TaskSpawner};
+use module_api::{
+    Batch, EventSink, NoKeeper, PublishError, Restored, StartContext, Task, TaskSpawner,
+};
 
 use super::actor::Actor;
 
@@ -18,6 +20,7 @@ impl Sink {
             state: Restored::Nothing,
             checkpoints: BTreeMap::new(),
             sensors: Vec::new(),
+            keeper: Arc::new(NoKeeper),
             events: Arc::new(self),
             tasks: Arc::new(Tasks),
         }

@@ -74,6 +74,7 @@ impl Account<'_> {
         RestartRecord {
             command_ids: self.ticket.command_ids.clone(),
             outcome: self.outcome,
+            as_asked: matches!(self.verdict, Verdict::Restarted | Verdict::RestartedForced { .. }),
             method: self.ticket.method,
             old_generation: self.ticket.generation,
             downtime_ms: self.between("closed", "running"),

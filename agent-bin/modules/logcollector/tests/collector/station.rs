@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use logcollector::LogcollectorKind;
-use module_api::{Module, ModuleKind, Readiness, Restored, StartContext, Task, TaskSpawner};
+use module_api::{
+    Module, ModuleKind, NoKeeper, Readiness, Restored, StartContext, Task, TaskSpawner,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -94,6 +96,7 @@ impl Station {
             state: self.state.clone(),
             checkpoints: self.spool.stored().checkpoints,
             sensors: Vec::new(),
+            keeper: Arc::new(NoKeeper),
             events: Arc::<Spool>::clone(&self.spool),
             tasks: Arc::<Tasks>::clone(&tasks),
         };
