@@ -191,7 +191,17 @@ fn a_restart_that_has_joined_another_can_neither_expire_nor_be_cancelled_any_mor
 fn restarts_beyond_the_limit_are_refused_with_the_time_to_wait() {
     let mut agent = TestAgent::new(binary(), "commands: {max_restarts_per_hour: 1}\n");
     agent.start();
+    let limit = |agent: &TestAgent| {
+        let (code, report) = agent.json(&["restart", "--dry-run"]);
+        let checks = report["checks"].as_array().unwrap().clone();
+        (code, checks.into_iter().find(|check| check["name"] == "hourly_limit").unwrap())
+    };
+    let (code, room) = limit(&agent);
+    assert_eq!((code, &room["text"]), (Some(0), &"1 of 1 within an hour are left".into()));
     assert_eq!(agent.json(&["restart"]).0, Some(0));
+    let (code, room) = limit(&agent);
+    assert_eq!((code, &room["result"]), (Some(4), &"refused".into()), "{room:#}");
+    assert!(room["text"].as_str().unwrap().contains("ask again in 3"), "{room:#}");
     let client = Client::of(&agent);
     let refused = client.post("/v1/commands", command("one-more", "restart-agent"));
     assert_eq!(refused.status, 429, "{:#}", refused.body);

@@ -106,7 +106,15 @@ fn a_dry_run_shows_each_check_and_changes_nothing() {
     let pid = agent.pid();
     let (code, report) = agent.json(&["restart", "--dry-run"]);
     assert_eq!((code, report["verdict"].as_str()), (Some(0), Some("go")), "{report:#}");
-    for name in ["under_way", "lock", "configuration", "program", "state_folder", "controller"] {
+    for name in [
+        "under_way",
+        "hourly_limit",
+        "lock",
+        "configuration",
+        "program",
+        "state_folder",
+        "controller",
+    ] {
         assert_eq!(check(&report, name)["result"], "ok", "{report:#}");
         assert!(check(&report, name)["duration_ms"].is_u64(), "{report:#}");
     }

@@ -65,6 +65,7 @@ pub use manager::{AcceptError, CommandManager};
 pub use progress::{Count, ProgressSink, Step};
 pub use record::{Changes, CommandRecord, HistoryEntry, StatusChange};
 pub use report::{Report, ReportError, Reporter};
+pub use restart_limit::RestartRoom;
 pub use scope::Scope;
 pub use settings::{Settings, TimeToLive};
 pub use status::{IllegalMove, Status, StatusEvent};

@@ -17,8 +17,8 @@ use crate::journal::{
 use crate::runner::{Runner, nobody_for};
 use crate::stopping::Stopping;
 use crate::{
-    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Executors, Peer, Settings, Step,
-    WallClock, audit, panics,
+    Changes, CommandId, CommandRecord, Envelope, ErrorCode, Executors, Peer, RestartRoom, Settings,
+    Step, WallClock, audit, panics,
 };
 
 /// Accepts commands into the journal and has them executed in the order of acceptance, one at a time per
@@ -127,6 +127,14 @@ impl CommandManager {
     /// [`JournalError`] when the journal cannot be read.
     pub async fn show(&self, id: &CommandId) -> Result<Option<CommandRecord>, JournalError> {
         self.journal.show(id).await
+    }
+
+    /// How many restarts of the agent the limit leaves now, without asking for one.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the journal cannot be read.
+    pub async fn restart_room(&self) -> Result<RestartRoom, JournalError> {
+        self.journal.restart_room().await
     }
 
     /// At most `limit` commands, those accepted last first; without those of which only id and answer are left.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_manager::CommandId;
+use command_manager::{CommandId, RestartRoom};
 use module_api::ModuleName;
 use restart::{Decision, Scope};
 use tokio::time::timeout;
@@ -29,6 +29,7 @@ pub(crate) async fn dry_run(
     match scope {
         Scope::Modules(_) => checks.push(for_modules(core, idle).await),
         Scope::Agent => {
+            checks.push(timed("hourly_limit", hourly_limit(core)).await);
             let wait = if idle { wait } else { Duration::ZERO };
             let turn = Arc::clone(&core.preflights).lock_owned();
             match timeout(wait, turn).await {
@@ -38,6 +39,32 @@ pub(crate) async fn dry_run(
         }
     }
     Report::decide(checks, force)
+}
+
+/// Whether a restart of the agent would be accepted. Only a dry run looks at it: a command has been accepted already.
+async fn hourly_limit(core: &Core) -> Looked {
+    match core.commands.restart_room().await {
+        Ok(room) => room_left(room),
+        Err(error) => {
+            Looked::warning(format!("the journal does not tell how many are left: {error}"))
+        }
+    }
+}
+
+fn room_left(room: RestartRoom) -> Looked {
+    const KEY: &str = "commands.max_restarts_per_hour";
+    let RestartRoom { limit, left, wait } = room;
+    match wait {
+        _ if limit == 0 => Looked::ok(format!("there is no limit ({KEY} is 0)")),
+        Some(wait) => Looked::refused(format!(
+            "all {limit} restarts within an hour are used up ({KEY}): ask again in {} s",
+            wait.as_secs() + 1
+        )),
+        None if left == 1 && limit > 1 => {
+            Looked::warning(format!("it would be the last of {limit} within an hour ({KEY})"))
+        }
+        None => Looked::ok(format!("{left} of {limit} within an hour are left")),
+    }
 }
 
 fn skipped(name: &'static str) -> Finding {
@@ -101,6 +128,20 @@ mod tests {
     use restart::Denial;
 
     use super::*;
+
+    #[test]
+    fn the_limit_refuses_when_the_command_would_be_and_warns_before_the_last_one() {
+        let looked = |limit, left, wait: Option<u64>| {
+            room_left(RestartRoom { limit, left, wait: wait.map(Duration::from_secs) })
+        };
+        assert_eq!(looked(60, 59, None), Looked::ok("59 of 60 within an hour are left"));
+        assert_eq!(looked(60, 1, None).grade, Grade::Warning);
+        assert_eq!(looked(1, 1, None).grade, Grade::Ok, "there is no other");
+        assert_eq!(looked(0, 0, None).grade, Grade::Ok);
+        let refused = looked(60, 0, Some(1_799));
+        assert_eq!((refused.grade, refused.may_be_forced), (Grade::Refused, false));
+        assert!(refused.text.ends_with("ask again in 1800 s"), "{}", refused.text);
+    }
 
     #[test]
     fn only_a_stop_or_an_unknown_module_refuses() {

@@ -1,11 +1,11 @@
 //! The queue as it is in the journal: what is under way, what waits, and how long.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
 use super::JournalError;
 use super::rows::{self, Stored, kind_of};
-use crate::{CommandType, scope};
+use crate::{CommandType, ErrorCode, scope};
 
 /// The waiting command whose turn it is now, if there is one.
 pub(super) fn next(connection: &Connection) -> Result<Option<Stored>, JournalError> {
@@ -89,19 +89,20 @@ pub(super) fn somebody_waits(connection: &Connection) -> Result<bool, JournalErr
 }
 
 /// The times at which restarts of the agent were asked for that count for the limit, the oldest first: those that were
-/// begun, the newest `limit` of them, and those that wait.
+/// begun and not refused by the checks, the newest `limit` of them, and those that wait.
 pub(super) fn restarts(
     connection: &Connection,
     limit: u32,
 ) -> Result<Vec<Timestamp>, JournalError> {
     let begun = "SELECT id, accepted_at FROM commands WHERE type = 'restart-agent' AND attempts > 0
-         ORDER BY seq DESC LIMIT ?1";
+         AND (finished_at IS NULL OR error <> ?2) ORDER BY seq DESC LIMIT ?1";
     let waiting = "SELECT id, accepted_at FROM commands
          WHERE finished_at IS NULL AND queued = 1 AND type = 'restart-agent' AND attempts = 0 LIMIT ?1";
+    let refused = i32::from(ErrorCode::Refused);
     let mut times = Vec::new();
-    for query in [begun, waiting] {
+    for (query, parameters) in [(begun, params![limit, refused]), (waiting, params![limit])] {
         let mut statement = connection.prepare_cached(query)?;
-        let mut rows = statement.query([limit])?;
+        let mut rows = statement.query(parameters)?;
         while let Some(row) = rows.next()? {
             times.push(rows::time(&row.get::<_, String>(0)?, &row.get::<_, String>(1)?)?);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::{Change, Journal, JournalError, drop_ref, queue, steps};
-use crate::{CommandId, CommandRecord, CommandType, Finish, audit};
+use crate::{CommandId, CommandRecord, CommandType, Finish, RestartRoom, audit};
 
 impl Journal {
     /// Begins those of `ids` that still wait, together with another command.
@@ -44,6 +44,16 @@ impl Journal {
         let read = move |connection: &Connection| queue::waiting(connection, kinds);
         let read = move |connection: &Connection| {
             Ok(read(connection)?.into_iter().map(|stored| stored.record).collect())
+        };
+        self.writer.call(read, drop_ref).await
+    }
+
+    /// How much room the limit of restarts leaves now.
+    pub(crate) async fn restart_room(&self) -> Result<RestartRoom, JournalError> {
+        let (limit, clock) = (self.settings.max_restarts_per_hour, Arc::clone(&self.clock));
+        let read = move |connection: &Connection| {
+            let before = queue::restarts(connection, limit)?;
+            Ok(RestartRoom::of(&before, limit, clock.now()))
         };
         self.writer.call(read, drop_ref).await
     }

@@ -1,8 +1,10 @@
 //! The limit of restarts within an hour: refused with the time to wait, and nothing is half accepted.
 
-use command_manager::{AcceptError, Acceptance, CommandType, ErrorCode, Finish, Settings};
+use command_manager::{
+    AcceptError, Acceptance, CommandType, ErrorCode, Execution, Finish, RestartRoom, Settings,
+};
 
-use crate::scene::{Scene, Scripted, id, order, succeed};
+use crate::scene::{Act, Scene, Scripted, id, order, succeed};
 
 fn three_an_hour() -> Settings {
     Settings { max_restarts_per_hour: 3, ..Settings::default() }
@@ -61,6 +63,31 @@ async fn restarts_that_wait_count_and_those_that_joined_another_do_not() {
         drop(scene.manager.finish(&id(joined), Finish::success("joined")).await.unwrap());
     }
     scene.order("d", CommandType::RestartAgent).await;
+}
+
+#[tokio::test]
+async fn a_restart_that_the_checks_refused_does_not_count_and_one_that_failed_otherwise_does() {
+    let (scene, _) = Scene::with(three_an_hour());
+    let fails = |error, why: &str| Act::Answer(Execution::Finished(Finish::failure(error, why)));
+    let refused = move |_: &_| fails(ErrorCode::Refused, "the disk is full");
+    let run = scene.run(&Scripted::executing(refused));
+    for text in ["a", "b", "c", "d"] {
+        scene.order(text, CommandType::RestartAgent).await;
+        scene.finished(text).await;
+    }
+    run.stop().await;
+    let room = || async { scene.manager.restart_room().await.unwrap() };
+    assert_eq!(room().await, RestartRoom { limit: 3, left: 3, wait: None });
+    let run = scene.run(&Scripted::executing(move |_| fails(ErrorCode::Failed, "called off")));
+    for (text, left) in [("e", 2), ("f", 1), ("g", 0)] {
+        scene.order(text, CommandType::RestartAgent).await;
+        scene.finished(text).await;
+        assert_eq!(room().await.left, left);
+    }
+    run.stop().await;
+    let wait = room().await.wait.map_or(0, |wait| wait.as_secs());
+    assert!((3_500..=3_600).contains(&wait), "{wait}");
+    refusal(&scene, "h").await;
 }
 
 #[tokio::test]
