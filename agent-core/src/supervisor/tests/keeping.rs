@@ -12,11 +12,14 @@ use serde_json::json;
 use super::super::scene::WITHIN;
 use super::*;
 
+/// The sensors of one start: name and content.
+type Given = Vec<(String, Vec<u8>)>;
+
 /// Modules that tell the test what they were given, and hand out the memory that it names.
 #[derive(Default)]
 struct Told {
     keepers: Mutex<Vec<Arc<dyn SensorKeeper>>>,
-    given: Mutex<Vec<Vec<(String, Vec<u8>)>>>,
+    given: Mutex<Vec<Given>>,
     answers: Mutex<Vec<(&'static str, &'static str)>>,
     /// What is kept while `start` runs.
     in_start: Mutex<Option<(&'static str, &'static str)>>,
