@@ -11,6 +11,7 @@
 )]
 
 #[path = "support/agent.rs"]
+#[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
 use std::fs;

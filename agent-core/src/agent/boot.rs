@@ -81,10 +81,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
     stamps.push(Stamp::now("locked"));
 
-    warnings.extend(config.instead_of.as_ref().map(|why| {
-        let text = format!("the agent goes on with the configuration that was checked before the restart, because it broke since: {why}");
-        ("configuration_broken", text)
-    }));
+    warnings.extend(config.instead_of.as_deref().map(configuration_broken));
     let spool = open_spool(&paths, &config, &mut warnings)?;
     let commands = open_journal(&paths, &config, &mut warnings)?;
 
@@ -133,6 +130,13 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     });
     tokio::spawn(ask_the_manager(Arc::clone(&core)));
     Ok(Booted { core, lock, run_record, failures, ticket, stamps, warnings })
+}
+
+fn configuration_broken(why: &str) -> (&'static str, String) {
+    let text = format!(
+        "the agent goes on with the configuration that was checked before the restart, because it broke since: {why}"
+    );
+    ("configuration_broken", text)
 }
 
 fn open_spool(

@@ -159,7 +159,22 @@ async fn ask(
     let requested = core.controller.request(&mut ticket, fds, remaining).await;
     hand_over.ticket = Some(ticket);
     let (way, event) = match requested {
-        Ok(Requested::SigtermWillCome { fate, call_off }) => {
+        Ok(requested) => follow(&core, requested, &mut hand_over, requests),
+        Err(error) => (None, Event::ReplacementRefused(error.to_string())),
+    };
+    hand_over.way = way;
+    event
+}
+
+/// What a request that was granted means for this process, and for the loop.
+fn follow(
+    core: &Core,
+    requested: Requested,
+    hand_over: &mut HandOver,
+    requests: mpsc::Sender<Event>,
+) -> (Option<Way>, Event) {
+    match requested {
+        Requested::SigtermWillCome { fate, call_off } => {
             hand_over.call_off = call_off;
             tokio::spawn(async move {
                 if let Ok(reason) = fate.await {
@@ -169,21 +184,17 @@ async fn ask(
             });
             (Some(Way::End), Event::ReplacementAccepted)
         }
-        Ok(Requested::ExecWhenStopped(plan)) => {
-            let watchdog = plan.arm_watchdog(remaining);
-            match watchdog {
+        Requested::ExecWhenStopped(plan) => {
+            match plan.arm_watchdog(hand_over.until.saturating_sub(boottime())) {
                 Ok(watchdog) => {
                     (Some(Way::Exec(plan, Some(watchdog))), Event::ReplacementUnconditional)
                 }
                 Err(error) => (None, Event::ReplacementRefused(error.to_string())),
             }
         }
-        Ok(Requested::ExitWith75) => {
+        Requested::ExitWith75 => {
             core.leaves_unannounced.store(true, Ordering::Relaxed);
             (Some(Way::ExitWith75), Event::ReplacementUnconditional)
         }
-        Err(error) => (None, Event::ReplacementRefused(error.to_string())),
-    };
-    hand_over.way = way;
-    event
+    }
 }

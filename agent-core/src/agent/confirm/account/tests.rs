@@ -58,6 +58,7 @@ fn with<T>(ticket: &Ticket, verdict: &Verdict, look: impl FnOnce(&Account<'_>) -
         outcome: verdict.outcome(),
         stamps: &new,
         not_running: &[],
+        config_problem: None,
         new: NewProcess { pid: 7, generation: 5 },
     })
 }
@@ -92,6 +93,7 @@ fn a_machine_that_sleeps_in_between_counts_as_downtime() {
         outcome: Outcome::Restarted,
         stamps: &new,
         not_running: &[],
+        config_problem: None,
         new: NewProcess { pid: 7, generation: 5 },
     };
     let record = account.record(&modules());
