@@ -55,6 +55,8 @@ enum Task {
     Simulate(simulate::Arguments),
     /// Boot a real systemd in namespaces, to try units on (takes root)
     SystemdBox(systemd_box::Arguments),
+    /// Run a real `systemd --user` in namespaces, to try units of a user on (takes root)
+    UserBox(systemd_box::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +78,11 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(&workspace),
         Task::Bench(bench) => bench::run(&workspace, &bench),
         Task::Simulate(arguments) => simulate::run(&workspace, &arguments),
-        Task::SystemdBox(arguments) => systemd_box::run(&workspace, &arguments),
+        Task::SystemdBox(arguments) => {
+            systemd_box::run(&workspace, systemd_box::Kind::System, &arguments)
+        }
+        Task::UserBox(arguments) => {
+            systemd_box::run(&workspace, systemd_box::Kind::User, &arguments)
+        }
     }
 }

@@ -1,6 +1,6 @@
-//! `cargo xtask systemd-box`: a real systemd in namespaces, through `xtask/systemd-box.sh`.
+//! `cargo xtask systemd-box` and `user-box`: a real systemd in namespaces, through `xtask/systemd-box.sh` and `user-box.sh`.
 //!
-//! The work is in the script, because end-to-end tests call it too and because it consists of
+//! The work is in the scripts, because end-to-end tests call them too and because they consist of
 //! mounts and namespaces, for which the system's own tools are the plainest language.
 
 use std::ffi::OsString;
@@ -58,11 +58,40 @@ impl Verb {
     }
 }
 
+/// Which manager runs in a box.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// That of a system, as PID 1.
+    System,
+    /// That of an ordinary user.
+    User,
+}
+
+impl Kind {
+    fn script(self) -> &'static str {
+        match self {
+            Self::System => "xtask/systemd-box.sh",
+            Self::User => "xtask/user-box.sh",
+        }
+    }
+
+    fn name_variable(self) -> &'static str {
+        match self {
+            Self::System => "SYSTEMD_BOX_NAME",
+            Self::User => "USER_BOX_NAME",
+        }
+    }
+}
+
 /// Becomes the script, so that signals, terminal and exit code are its own. Returns only to say
 /// why that failed.
-pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let script = workspace.root().join("xtask/systemd-box.sh");
+pub(crate) fn run(
+    workspace: &Workspace,
+    kind: Kind,
+    arguments: &Arguments,
+) -> anyhow::Result<ExitCode> {
+    let script = workspace.root().join(kind.script());
     let mut command = workspace.command(&script);
-    command.env("SYSTEMD_BOX_NAME", &arguments.name).args(arguments.verb.words());
+    command.env(kind.name_variable(), &arguments.name).args(arguments.verb.words());
     Err(command.exec()).with_context(|| format!("cannot run {}", script.display()))
 }
