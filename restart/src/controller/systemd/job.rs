@@ -10,6 +10,10 @@ use zbus::{MatchRule, MessageStream, OwnedObjectPath};
 
 use super::manager::{MANAGER, MANAGER_PATH, OwnUnit, SystemdError};
 
+/// A job that is under way and would be cancelled by the new one keeps the new one from being placed, in one step within
+/// systemd: so a stop, of the unit or of the machine, wins also when its SIGTERM has not come yet.
+const MODE: &str = "fail";
+
 /// Asks for the restart. The answer receives a message if the job ends while this process still runs.
 pub(super) async fn restart(unit: &OwnUnit) -> Result<oneshot::Receiver<String>, SystemdError> {
     // Watched from before the job exists, so that its end is not missed. A restart is possible without.
@@ -25,7 +29,7 @@ pub(super) async fn restart(unit: &OwnUnit) -> Result<oneshot::Receiver<String>,
     if let Err(error) = unit.call("ResetFailedUnit", &unit.id).await {
         tracing::warn!(%error, "cannot reset the counter of starts");
     }
-    let reply = unit.call("RestartUnit", &(&unit.id, "replace")).await?;
+    let reply = unit.call("RestartUnit", &(&unit.id, MODE)).await?;
     let job: OwnedObjectPath = reply
         .body()
         .deserialize()

@@ -24,7 +24,8 @@ pub(super) async fn restart(unit: Option<&OwnUnit>) -> Result<(), String> {
         if let Err(error) = run("reset-failed", &id, of_user) {
             tracing::warn!(%error, "cannot reset the counter of starts");
         }
-        run("restart", &id, of_user)
+        // As over D-Bus, too: a stop that is under way is not cancelled.
+        run_with(&["--job-mode=fail"], "restart", &id, of_user)
     };
     tokio::task::spawn_blocking(both).await.map_err(|error| error.to_string())?
 }
@@ -66,8 +67,13 @@ fn name(unit: Option<&OwnUnit>) -> Result<(String, bool), String> {
 }
 
 fn run(verb: &str, id: &str, of_user: bool) -> Result<(), String> {
+    run_with(&[], verb, id, of_user)
+}
+
+fn run_with(options: &[&str], verb: &str, id: &str, of_user: bool) -> Result<(), String> {
     let mut command = systemctl(of_user);
-    command.args(["--no-block", "--no-ask-password", verb, "--", id]).stdout(Stdio::null());
+    command.args(["--no-block", "--no-ask-password"]).args(options).args([verb, "--", id]);
+    command.stdout(Stdio::null());
     run_to_end(command, TIMEOUT).map(drop)
 }
 
@@ -147,7 +153,8 @@ fn unit_of_cgroup(text: &str) -> Option<(String, bool)> {
         path.rsplit('/').find(|part| part.ends_with(".service")).map(|id| (path, id))
     })?;
     let of_user = path.split('/').any(|part| part.starts_with("user@")) && !id.starts_with("user@");
-    Some((id.to_owned(), of_user))
+    // A name that could be taken for a file of the kernel has one underscore more as a control group.
+    Some((id.strip_prefix('_').unwrap_or(id).to_owned(), of_user))
 }
 
 #[cfg(test)]
@@ -177,6 +184,10 @@ mod tests {
             of("0::/user.slice/user-1000.slice/user@1000.service/app.slice/agent.service\n"),
             Some(("agent.service".to_owned(), true))
         );
+        let odd = |id: &str| Some((id.to_owned(), false));
+        assert_eq!(of("0::/system.slice/_pids.service\n"), odd("pids.service"));
+        assert_eq!(of("0::/system.slice/__own.service\n"), odd("_own.service"));
+        assert_eq!(of("0::/x.slice/odd\\x2dname@a-1.service\n"), odd(r"odd\x2dname@a-1.service"));
         assert_eq!(of("0::/user.slice/user-1000.slice/session-1.scope\n"), None);
         assert_eq!(of("0::/\n"), None);
     }
