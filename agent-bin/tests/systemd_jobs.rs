@@ -109,6 +109,24 @@ fn a_shutdown_under_way_is_not_held_up_by_a_restart() {
 }
 
 #[test]
+fn a_restart_by_an_operator_while_the_modules_are_asked_is_joined_and_both_are_answered() {
+    let test =
+        "a_restart_by_an_operator_while_the_modules_are_asked_is_joined_and_both_are_answered";
+    let Some(up) = boot(test, "joined") else { return };
+    let long = "scripted:\n  ready: [busy]\nrestart:\n  ready_timeout: 15s\n";
+    up.install(&inside(scripted_binary()), long);
+    restart_until(&up, "busy as scripted");
+    up.sh("systemctl restart wazuh-agent");
+    let restart = finished(&up);
+    assert_eq!(restart["status"], "success", "{restart:#}\n{}", up.journal());
+    // The module that was busy is not waited for any more.
+    assert_eq!(restart["result"]["outcome"], "restarted_forced", "{restart:#}");
+    assert!(up.journal().contains("somebody else restarts the agent"), "{}", up.journal());
+    assert_eq!(generation(&up), 2, "one restart for both: {}", up.journal());
+    assert_eq!(up.property("NRestarts"), "0");
+}
+
+#[test]
 fn a_restart_by_an_operator_while_the_modules_close_is_one_with_ours() {
     let test = "a_restart_by_an_operator_while_the_modules_close_is_one_with_ours";
     let Some(up) = boot(test, "merged") else { return };

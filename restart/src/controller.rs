@@ -112,6 +112,13 @@ pub trait ProcessController: Send + Sync {
         None
     }
 
+    /// Whether the service manager has a restart of this process under way that somebody else has asked it for, which
+    /// tells a SIGTERM that comes from an operator's stop. Without an answer it is none. Takes a few milliseconds, and a
+    /// few seconds at most; may be dropped at any await.
+    async fn is_being_restarted(&self) -> bool {
+        false
+    }
+
     /// How long the service manager lets this process stop before it kills it; `None` when nobody does, or when it
     /// cannot be learned, which is logged. Takes a few seconds at most; may be dropped at any await.
     ///

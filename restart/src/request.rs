@@ -150,6 +150,12 @@ impl<Id: Clone + PartialEq> Arbiter<Id> {
         before
     }
 
+    /// Whether a restart is under way that nobody can join any more.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|ours| ours.sealed)
+    }
+
     /// The restart under way has ended.
     pub fn end(&mut self) {
         self.under_way = None;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use command_manager::{CommandId, ErrorCode, Finish};
-use restart::{Event, Stamp, Ticket, judge};
+use restart::{Stamp, Ticket, judge};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
@@ -134,7 +134,7 @@ impl Agent {
         loop {
             match self.next(&mut watchdog).await {
                 Happening::WatchdogDue => self.core.notify(self.core.notifier.watchdog()),
-                Happening::Terminated => self.stop_or_pass_on(Event::Terminated),
+                Happening::Terminated => self.terminated(),
                 Happening::Urgent(Urgent::Stop(id)) => self.stop_ordered(id).await,
                 Happening::Urgent(Urgent::Arrived(record)) => self.arrived(*record),
                 Happening::Interrupted => self.interrupted(),

@@ -128,6 +128,20 @@ impl ProcessController for SystemdController {
         Ok(Requested::ExitWith75)
     }
 
+    async fn is_being_restarted(&self) -> bool {
+        let job = match find_own_unit(&self.environment).await {
+            Ok(unit) => unit.job().await,
+            Err(error) => Err(error),
+        };
+        match job {
+            Ok(job) => job.as_deref() == Some("restart"),
+            Err(error) => {
+                tracing::warn!(%error, "systemd does not say whose SIGTERM it was; it is taken for an operator's stop");
+                false
+            }
+        }
+    }
+
     async fn renounce(&self) -> Result<(), String> {
         let found = find_own_unit(&self.environment).await;
         let over_d_bus = match &found {

@@ -60,6 +60,9 @@ fn modules_that_the_restart_under_way_does_not_cover_wait_for_their_turn() {
 
 #[test]
 fn nobody_joins_a_restart_that_is_sealed() {
+    assert!(sealed(Scope::Agent).is_sealed());
+    assert!(!under_way(Scope::Agent).is_sealed());
+    assert!(!Arbiter::<&str>::default().is_sealed());
     assert_eq!(sealed(Scope::Agent).decide(&Scope::Agent, &known()), Decision::Accepted);
     assert_eq!(sealed(Scope::Agent).decide(&modules("fim"), &known()), Decision::Accepted);
     assert_eq!(sealed(modules("fim")).decide(&modules("fim"), &known()), Decision::Accepted);

@@ -1,6 +1,7 @@
 //! What the main loop begins, tells and cuts off: one operation at a time, and a stop before everything else.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use command_manager::{CommandId, CommandRecord, CommandType, ErrorCode, Execution, Finish, Step};
 use restart::{Decision, Event, Scope};
@@ -39,6 +40,9 @@ pub(super) enum OperationKind {
     /// The start of modules that had failed: makes way for everything.
     Retry,
 }
+
+/// How long systemd may take to say whose SIGTERM it was. Whoever sent it waits meanwhile.
+const ASKED_FOR_THE_JOB: Duration = Duration::from_secs(2);
 
 /// How many of the commands that were begun last are remembered.
 const REMEMBERED: usize = 32;
@@ -210,6 +214,32 @@ impl Agent {
         }
     }
 
+    /// SIGTERM. Before the controller was asked it is an operator's stop, unless it comes from a restart of the unit that
+    /// somebody else has ordered: then the restart under way goes the same way, without waiting for busy modules, and is
+    /// answered by the next process.
+    pub(super) fn terminated(&mut self) {
+        let requests = match &self.operation {
+            Some(it) if it.kind == OperationKind::Restart && !self.core.arbiter().is_sealed() => {
+                it.requests.clone()
+            }
+            Some(_) | None => return self.stop_or_pass_on(Event::Terminated),
+        };
+        self.stop_wanted = true;
+        let core = Arc::clone(&self.core);
+        // Beside the main loop, which goes on with signs of life while systemd is asked.
+        tokio::spawn(async move {
+            let asked =
+                tokio::time::timeout(ASKED_FOR_THE_JOB, core.controller.is_being_restarted());
+            if asked.await == Ok(true) {
+                tracing::info!(
+                    "somebody else restarts the agent; the restart under way joins that"
+                );
+                tell_loop(&requests, Event::Hurried);
+            }
+            tell_loop(&requests, Event::Terminated);
+        });
+    }
+
     /// A restart or stop under way is told. Anything else makes way, and ends beside the stop.
     pub(super) fn stop_or_pass_on(&mut self, event: Event) {
         self.stop_wanted = true;
@@ -222,10 +252,7 @@ impl Agent {
             Some(operation)
                 if matches!(operation.kind, OperationKind::Restart | OperationKind::Stop) =>
             {
-                // A loop that has ended, or is flooded, sees to the stop through `stop_wanted`.
-                if operation.requests.try_send(event).is_err() {
-                    tracing::debug!("the shutdown loop does not take the stop any more");
-                }
+                tell_loop(&operation.requests, event);
                 self.operation = Some(operation);
             }
             previous => self.begin_stop(previous),
@@ -309,5 +336,12 @@ impl Agent {
         let task = tokio::spawn(work(told));
         let before = None;
         self.operation = Some(Operation { kind, command, task, requests, make_way, before });
+    }
+}
+
+/// A loop that has ended, or is flooded, sees to the stop through `stop_wanted`.
+fn tell_loop(requests: &mpsc::Sender<Event>, event: Event) {
+    if requests.try_send(event).is_err() {
+        tracing::debug!("the shutdown loop does not take the stop any more");
     }
 }

@@ -62,8 +62,6 @@ pub struct StartLimit {
 
 impl OwnUnit {
     pub(super) async fn facts(&self) -> Result<UnitFacts, SystemdError> {
-        let (job, job_path): (u32, OwnedObjectPath) = self.property(UNIT, "Job").await?;
-        let job = if job == 0 { None } else { self.job_type(&job_path).await };
         let own_root = !self.property::<String>(SERVICE, "RootDirectory").await?.is_empty()
             || !self.property::<String>(SERVICE, "RootImage").await?.is_empty();
         let lines: Vec<ExecLine> = self.property(SERVICE, "ExecStart").await?;
@@ -78,7 +76,7 @@ impl OwnUnit {
             unit_file_state: self.property(UNIT, "UnitFileState").await?,
             needs_daemon_reload: self.property(UNIT, "NeedDaemonReload").await?,
             programs: if own_root { Vec::new() } else { programs },
-            job,
+            job: self.job().await?,
             manager_state: self.property_of(MANAGER_PATH, MANAGER, "SystemState").await?,
             stop_timeout: self.stop_timeout().await?.map(|timeout| timeout.after),
             restart: self.property(SERVICE, "Restart").await?,
@@ -112,6 +110,12 @@ impl OwnUnit {
             now: self.property(SERVICE, "NFileDescriptorStore").await?,
             most: self.property(SERVICE, "FileDescriptorStoreMax").await?,
         })
+    }
+
+    /// The job under way for the unit: `stop`, `restart`, …
+    pub(super) async fn job(&self) -> Result<Option<String>, SystemdError> {
+        let (job, path): (u32, OwnedObjectPath) = self.property(UNIT, "Job").await?;
+        Ok(if job == 0 { None } else { self.job_type(&path).await })
     }
 
     /// `None` also when the job has ended since.
