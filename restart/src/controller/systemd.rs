@@ -5,6 +5,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,7 +25,7 @@ mod systemctl;
 use facts::restarts_on_75;
 pub use facts::{StartLimit, UnitFacts};
 pub use manager::SystemdError;
-use manager::find_own_unit;
+use manager::{OwnUnit, find_own_unit};
 
 /// Whether systemd calls this process the main process of one of its units. Takes a few seconds at most.
 pub(super) async fn main_process_of_a_unit(environment: &StartEnvironment) -> bool {
@@ -44,13 +45,16 @@ pub struct SystemdController {
     store: DescriptorStore,
     /// Whether the restart was asked for by `systemctl`, so that its job is not watched.
     unwatched: AtomicBool,
+    /// Whether the unit restarts on status 75, as systemd said when it could be asked last.
+    comes_back_by_status: Mutex<Option<bool>>,
 }
 
 impl SystemdController {
     /// A controller for this process, which was started with `environment` and whose descriptors are in `store`.
     #[must_use]
     pub fn new(environment: StartEnvironment, store: DescriptorStore) -> Self {
-        Self { environment, store, unwatched: AtomicBool::new(false) }
+        let (unwatched, comes_back_by_status) = (AtomicBool::new(false), Mutex::new(None));
+        Self { environment, store, unwatched, comes_back_by_status }
     }
 
     /// What systemd says about the unit of this process now.
@@ -58,7 +62,48 @@ impl SystemdController {
     /// # Errors
     /// [`SystemdError`]: there is no such unit, or systemd cannot be asked.
     pub async fn unit_facts(&self) -> Result<UnitFacts, SystemdError> {
-        find_own_unit(&self.environment).await?.facts().await
+        let facts = find_own_unit(&self.environment).await?.facts().await?;
+        self.remember(&facts);
+        Ok(facts)
+    }
+
+    /// By the environment, or because systemd has said so before.
+    fn is_known_as_a_unit(&self) -> bool {
+        self.environment.systemd_exec_pid == Some(self.environment.pid)
+            || self.comes_back_by_status().is_some()
+    }
+
+    fn comes_back_by_status(&self) -> Option<bool> {
+        *self.comes_back_by_status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, facts: &UnitFacts) {
+        let comes_back = restarts_on_75(facts);
+        *self.comes_back_by_status.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(comes_back);
+    }
+
+    /// Whether exit status 75 would bring the agent back. What systemd says now counts, else what it said last; one that
+    /// could never be asked is trusted to have the unit that is shipped.
+    async fn by_status(&self, unit: Option<&OwnUnit>) -> Result<Requested, String> {
+        let facts = match unit {
+            Some(unit) => unit
+                .facts()
+                .await
+                .inspect_err(
+                    |error| tracing::debug!(%error, "systemd does not say what the unit is like"),
+                )
+                .ok(),
+            None => None,
+        };
+        if let Some(facts) = &facts {
+            self.remember(facts);
+            facts.check().map_err(|refusal| refusal.to_string())?;
+        }
+        match self.comes_back_by_status() {
+            Some(false) => Err("and the unit has no RestartForceExitStatus=75".to_owned()),
+            Some(true) | None => Ok(Requested::ExitWith75),
+        }
     }
 }
 
@@ -72,7 +117,7 @@ impl ProcessController for SystemdController {
         match self.unit_facts().await {
             Ok(facts) => facts.check().map(|()| facts.warnings()),
             // Whatever is asked for, nobody would start this process again.
-            Err(error) if self.environment.systemd_exec_pid != Some(self.environment.pid) => {
+            Err(error) if !self.is_known_as_a_unit() => {
                 Err(Refusal::NotAUnit { reason: error.to_string() })
             }
             Err(error) => Ok(vec![format!(
@@ -117,15 +162,8 @@ impl ProcessController for SystemdController {
         };
         tracing::warn!(error = %second, "systemctl does not work either, trying exit status 75");
 
-        let facts = match &found {
-            Ok(unit) => unit.facts().await.ok(),
-            Err(_) => None,
-        };
-        if facts.is_some_and(|facts| !restarts_on_75(&facts)) {
-            let why = format!("{first}; {second}; and the unit has no RestartForceExitStatus=75");
-            return Err(ReplaceError::Systemd(why));
-        }
-        Ok(Requested::ExitWith75)
+        let third = self.by_status(found.as_ref().ok()).await;
+        third.map_err(|third| ReplaceError::Systemd(format!("{first}; {second}; {third}")))
     }
 
     async fn is_being_restarted(&self) -> bool {
@@ -172,7 +210,16 @@ impl ProcessController for SystemdController {
 
     async fn stop_timeout(&self) -> Option<StopTimeout> {
         let asked = match find_own_unit(&self.environment).await {
-            Ok(unit) => unit.stop_timeout().await,
+            Ok(unit) => {
+                // Asked while it can be: when systemd cannot be asked any more, this decides whether the agent may go.
+                match unit.facts().await {
+                    Ok(facts) => self.remember(&facts),
+                    Err(error) => {
+                        tracing::debug!(%error, "systemd does not say what the unit is like")
+                    }
+                }
+                unit.stop_timeout().await
+            }
             Err(error) => Err(error),
         };
         asked.unwrap_or_else(|error| {
