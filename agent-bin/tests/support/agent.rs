@@ -200,14 +200,15 @@ impl TestAgent {
 
 impl Drop for TestAgent {
     fn drop(&mut self) {
+        // First, because it may be a supervisor, which would start the other one again.
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
         if let Some(pid) = self.holder()
             && let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
         {
             pidfd_send_signal(&process, Signal::KILL).ok();
-        }
-        if let Some(mut child) = self.child.take() {
-            child.kill().ok();
-            child.wait().ok();
         }
     }
 }
