@@ -76,8 +76,12 @@ remove_box() {
 # One `up` or `down` at a time per box. The lock is on the folder itself, so that it leaves no
 # file behind; the folder may be replaced while we wait, hence the second look.
 lock_box() {
+    local try=0
     while :; do
-        mkdir -p "$DIR" || die "cannot make $DIR"
+        # A box that goes at this moment may take the folder above along.
+        until mkdir -p "$DIR" 2>/dev/null; do
+            [ $((try += 1)) -lt 100 ] || { mkdir -p "$DIR" || die "cannot make $DIR"; }
+        done
         exec 9<"$DIR" && flock -w 120 9 || die "another process has held $DIR for 120 s"
         [ "$DIR" -ef /proc/self/fd/9 ] && return
     done
