@@ -20,6 +20,10 @@ mod support;
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod systemd_box;
 
+#[path = "support/user_box.rs"]
+#[expect(dead_code, reason = "each test file uses its part of the support")]
+mod user_box;
+
 #[path = "matrix/broken.rs"]
 mod broken;
 #[path = "matrix/cell.rs"]
@@ -40,6 +44,8 @@ mod plain;
 mod ticket_watch;
 #[path = "matrix/unit.rs"]
 mod unit;
+#[path = "matrix/user_unit.rs"]
+mod user_unit;
 
 /// One test; a cell of the table.
 macro_rules! cell {
@@ -95,5 +101,6 @@ column!(always systemd_d_bus = "systemd D-Bus", crate::place::Way::DBus);
 column!(on_demand systemd_private_socket = "systemd without bus", crate::place::Way::PrivateSocket);
 column!(on_demand systemd_systemctl = "systemctl", crate::place::Way::Systemctl);
 column!(on_demand systemd_exit_75 = "exit 75", crate::place::Way::Exit75);
+column!(on_demand systemd_user = "systemd --user", crate::place::Way::UserUnit);
 column!(always helper = "helper", crate::place::Way::Helper);
 column!(always exec_as_pid_one = "exec as PID 1", crate::place::Way::PidOne);

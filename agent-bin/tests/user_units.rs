@@ -14,6 +14,7 @@
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 #[path = "support/user_box.rs"]
+#[expect(dead_code, reason = "each test file uses its part of the support")]
 mod user_box;
 
 use std::os::unix::fs::MetadataExt;

@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::hand::Hand;
 use crate::support::PATIENCE;
 use crate::unit::Unit;
+use crate::user_unit::UserUnit;
 
 /// A way to replace the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) enum Way {
     Systemctl,
     /// As a unit, by exit status: nobody can be reached.
     Exit75,
+    /// As a unit of a user's own systemd, over the session bus.
+    UserUnit,
     /// By hand.
     Helper,
     /// As the first process of a container.
@@ -38,6 +41,7 @@ impl Way {
             Self::DBus | Self::PrivateSocket | Self::Systemctl | Self::Exit75 => {
                 Box::new(Unit::new(self, name)?)
             }
+            Self::UserUnit => Box::new(UserUnit::new(name)?),
             Self::Helper | Self::PidOne => Box::new(Hand::new(self)?),
         })
     }
@@ -45,7 +49,9 @@ impl Way {
     /// What the outcome calls it.
     pub(crate) fn method(self) -> &'static str {
         match self {
-            Self::DBus | Self::PrivateSocket | Self::Systemctl | Self::Exit75 => "systemd",
+            Self::DBus | Self::PrivateSocket | Self::Systemctl | Self::Exit75 | Self::UserUnit => {
+                "systemd"
+            }
             Self::Helper => "helper",
             Self::PidOne => "exec",
         }
@@ -96,6 +102,25 @@ pub(crate) trait Place: Sync {
     fn stop(&mut self);
     /// Somebody else's restart, beside ours.
     fn restart_by_others(&self);
+}
+
+/// A name for a box of the test `name`, short enough for the path of a socket.
+pub(crate) fn box_name(name: &str) -> String {
+    let hash = |sum: u32, byte: u8| sum.wrapping_mul(33).wrapping_add(u32::from(byte));
+    format!("m{:08x}", name.bytes().fold(5381, hash))
+}
+
+/// The pid as this test sees it of the process with the pid `inner` in the pid namespace of `init`.
+pub(crate) fn host_pid(init: u32, inner: u32) -> Option<i32> {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let meant = namespace(&init.to_string())?;
+    fs::read_dir("/proc").ok()?.find_map(|entry| {
+        let pid = entry.ok()?.file_name().into_string().ok()?;
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        let has_it = pids.split_ascii_whitespace().last()? == inner.to_string();
+        (has_it && namespace(&pid)? == meant).then(|| pid.parse().ok())?
+    })
 }
 
 /// The configuration of all places.

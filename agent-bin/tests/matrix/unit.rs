@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Output;
 
-use crate::place::{Part, Place, Way, configuration};
+use crate::place::{Part, Place, Way, box_name, configuration, host_pid};
 use crate::support::scripted_binary;
 use crate::systemd_box::{SystemdBox, inside};
 
@@ -24,11 +24,7 @@ pub(crate) struct Unit {
 
 impl Unit {
     pub(crate) fn new(way: Way, name: &str) -> Result<Self, String> {
-        // The test's name would be too long for a path; a number of its own will do.
-        let short = name
-            .bytes()
-            .fold(5381_u32, |sum, byte| sum.wrapping_mul(33).wrapping_add(u32::from(byte)));
-        let up = SystemdBox::up(&format!("m{short:08x}"))?;
+        let up = SystemdBox::up(&box_name(name))?;
         let root = up.root();
         let unit = Self { way, up, root, comes_back: true };
         unit.cut_off();
@@ -48,7 +44,7 @@ impl Unit {
                 vec!["/run/dbus/system_bus_socket", "/run/systemd/private"],
                 Some("#!/bin/sh\nexit 1\n"),
             ),
-            Way::DBus | Way::Helper | Way::PidOne => return,
+            Way::DBus | Way::UserUnit | Way::Helper | Way::PidOne => return,
         };
         let mut lines = String::from("[Service]\n");
         for path in hidden {
@@ -117,9 +113,7 @@ impl Place for Unit {
     }
 
     fn pid(&self) -> Option<i32> {
-        // The unit's control group as the host sees it: the pid in the box means another process here.
-        let inner: u32 = self.up.property("MainPID").parse().ok()?;
-        self.up.host_pid(inner)
+        host_pid(self.up.init(), self.up.property("MainPID").parse().ok()?)
     }
 
     fn log(&self) -> String {

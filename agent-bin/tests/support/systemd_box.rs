@@ -60,24 +60,11 @@ impl SystemdBox {
     }
 
     /// The pid outside of the box's PID 1.
-    fn init(&self) -> u32 {
+    pub(crate) fn init(&self) -> u32 {
         let output = self.command("status").output().unwrap();
         let status = String::from_utf8_lossy(&output.stdout).into_owned();
         let pid = status.split("host pid ").nth(1).and_then(|rest| rest.split(',').next());
         pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{status}"))
-    }
-
-    /// The pid outside of the process that has the pid `inner` inside and is a child of PID 1, as every main process is.
-    pub(crate) fn host_pid(&self, inner: u32) -> Option<i32> {
-        let init = self.init();
-        let children =
-            std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).ok()?;
-        children.split_ascii_whitespace().find_map(|child| {
-            let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
-            let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-            let ours = pids.split_ascii_whitespace().last()? == inner.to_string();
-            ours.then(|| child.parse().ok())?
-        })
     }
 
     /// Installs `binary` as the unit that is shipped, with `config`, and starts it.

@@ -29,29 +29,53 @@ pub(crate) struct UserBox {
 
 /// Starts a box for `test`, or says that the test is skipped.
 pub(crate) fn boot(test: &str, name: &str, bus: Bus) -> Option<UserBox> {
-    let name = format!("{name}-{}", std::process::id());
-    let mut this = UserBox { name, bus, home: PathBuf::new() };
-    let output = this.command("up").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    match output.status.code() {
-        Some(0) => {
-            let status = this.command("status").output().unwrap();
-            let status = String::from_utf8_lossy(&status.stdout).into_owned();
-            let pid = status.split("host pid ").nth(1).and_then(|rest| rest.split(',').next());
-            let root = Path::new("/proc").join(pid.unwrap_or_else(|| panic!("{status}")));
-            this.home = root.join("root/run/user-box/home");
-            Some(this)
-        }
-        Some(CANNOT_WORK_HERE) => {
-            let reason = said.lines().last().unwrap_or_default();
-            skip(test, reason.trim_start_matches("user-box: cannot work here: "));
-            None
-        }
-        _ => panic!("the box did not start: {said}"),
-    }
+    UserBox::up(name, bus).inspect_err(|reason| skip(test, reason)).ok()
 }
 
 impl UserBox {
+    /// The user's home, seen from inside.
+    pub(crate) const HOME: &str = "/run/user-box/home";
+
+    /// The target folder, seen from inside.
+    pub(crate) const TARGET: &str = "/run/user-box/target";
+
+    /// Starts a box. `Err` is the reason why there can be none here.
+    pub(crate) fn up(name: &str, bus: Bus) -> Result<Self, String> {
+        let name = format!("{name}-{}", std::process::id());
+        let mut this = Self { name, bus, home: PathBuf::new() };
+        let output = this.command("up").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        match output.status.code() {
+            Some(0) => {
+                this.home = this.root().join(&Self::HOME[1..]);
+                Ok(this)
+            }
+            Some(CANNOT_WORK_HERE) => {
+                let reason = said.lines().last().unwrap_or_default();
+                Err(reason.trim_start_matches("user-box: cannot work here: ").to_owned())
+            }
+            _ => panic!("the box did not start: {said}"),
+        }
+    }
+
+    /// The pid outside of the box's PID 1.
+    pub(crate) fn init(&self) -> u32 {
+        let status = self.command("status").output().unwrap();
+        let status = String::from_utf8_lossy(&status.stdout).into_owned();
+        let pid = status.split("host pid ").nth(1).and_then(|rest| rest.split(',').next());
+        pid.and_then(|pid| pid.parse().ok()).unwrap_or_else(|| panic!("{status}"))
+    }
+
+    /// The box's file system, seen from outside.
+    fn root(&self) -> PathBuf {
+        Path::new("/proc").join(self.init().to_string()).join("root")
+    }
+
+    /// The user's `XDG_RUNTIME_DIR`, seen from outside.
+    pub(crate) fn runtime_dir(&self) -> PathBuf {
+        self.root().join("run/user/59999")
+    }
+
     fn command(&self, verb: &str) -> Command {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../xtask/user-box.sh");
         let mut command = Command::new("bash");
@@ -88,11 +112,15 @@ impl UserBox {
         self.sh("systemctl --user daemon-reload && systemctl --user start wazuh-agent");
     }
 
+    /// Runs a program inside.
+    pub(crate) fn run(&self, program: &Path, words: &[&str]) -> Output {
+        self.command("exec").arg(program).args(words).output().unwrap()
+    }
+
     /// Runs the command line of the agent inside, with `--json`.
     pub(crate) fn agent(&self, words: &[&str]) -> (Option<i32>, Value) {
-        let mut command = self.command("exec");
-        command.arg("/run/user-box/home/.local/bin/wazuh-agent").args(words).arg("--json");
-        let output = command.output().unwrap();
+        let program = Path::new(Self::HOME).join(".local/bin/wazuh-agent");
+        let output = self.run(&program, &[words, &["--json"]].concat());
         let value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
             panic!("{words:?}: {error}: {}\n{}", describe(&output), self.log())
         });
