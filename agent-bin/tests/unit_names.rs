@@ -14,7 +14,6 @@
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 #[path = "support/systemd_box.rs"]
-#[expect(dead_code, reason = "each test file uses its part of the support")]
 mod systemd_box;
 
 use std::fs;
