@@ -14,7 +14,7 @@ use restart::{
     DescriptorStore, Facts, LaunchPlan, MethodChoice, Notifier, ProcessController, ProcessIdentity,
     Stamp, StartEnvironment, Ticket, choose, controller_for,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{mpsc, watch};
 
 use super::core::{Activity, Core, Paths};
 use super::{RunError, TICKET, descriptors, reporters};
@@ -30,10 +30,6 @@ use crate::wall_clock;
 
 /// How long a start waits for a predecessor that is ending but still holds the lock.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// How long the question how patient the service manager is waits for the end of the start. Asking takes about a
-/// millisecond of processor time; a start that is longer than this does not notice it.
-const ASK_AFTER: Duration = Duration::from_millis(250);
 
 /// How long the service manager may take to say how patient it is. It answers in milliseconds; one that reloads its units
 /// may take a second or two, and nothing waits for it.
@@ -78,11 +74,12 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     let Setup { environment, launch, started, paths, kinds, version, config } = setup;
     let mut stamps = vec![Stamp::at("started", started)];
     composition::check(&kinds)?;
-    let Taken { lock, run_record, ticket, mut warnings, before_ended } = take(&paths, started_at)?;
+    let Taken { lock, run_record, ticket, mut warnings, before_ended, booted_since } =
+        take(&paths, started_at)?;
     stamps.push(Stamp::now("locked"));
 
     warnings.extend(config.instead_of.as_deref().map(configuration_broken));
-    let spool = open_spool(&paths, &config, &mut warnings)?;
+    let spool = open_spool(&paths, &config, booted_since, &mut warnings)?;
     let commands = open_journal(&paths, &config, &mut warnings)?;
 
     let notifier = Notifier::from(&environment);
@@ -122,7 +119,7 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
         arbiter: Mutex::default(),
         preflights: Arc::default(),
         closed_at: OnceLock::new(),
-        started: Notify::new(),
+        started: watch::Sender::new(false),
         ending: AtomicBool::new(false),
         leaves_unannounced: AtomicBool::new(false),
         stop_timeout: OnceLock::new(),
@@ -139,12 +136,17 @@ fn configuration_broken(why: &str) -> (&'static str, String) {
     ("configuration_broken", text)
 }
 
+/// After a boot, which may have been a power cut, the whole file is read before it is used, unless it is large. A process
+/// that ends, even by SIGKILL, damages no file of SQLite, so its successor reads it after the start.
 fn open_spool(
     paths: &Paths,
     config: &LoadedConfig,
+    booted_since: bool,
     warnings: &mut Vec<(&'static str, String)>,
 ) -> Result<Arc<Spool>, RunError> {
-    let limits = SpoolLimits { max_events: config.config.events.max_stored };
+    let check_up_to =
+        if booted_since { SpoolLimits::THOROUGH_CHECK } else { SpoolLimits::QUICK_CHECK };
+    let limits = SpoolLimits { max_events: config.config.events.max_stored, check_up_to };
     let opened = Spool::open(&paths.state("events.db"), limits, wall_clock::now)?;
     warnings.extend(opened.set_aside.map(|kept| ("spool_set_aside", kept.to_string())));
     Ok(opened.spool)
@@ -174,9 +176,7 @@ fn ask_for_time_to_start(notifier: &Notifier, config: &LoadedConfig) {
 /// After the start, or beside one that takes long, so that it costs the start nothing. A shutdown that begins before the
 /// answer has come has the configured budgets.
 async fn ask_the_manager(core: Arc<Core>) {
-    if tokio::time::timeout(ASK_AFTER, core.started.notified()).await.is_err() {
-        tracing::debug!("the start takes long; the service manager is asked meanwhile");
-    }
+    core.until_started().await;
     learn_stop_timeout(&core).await;
     descriptors::settle(&core).await;
 }
@@ -203,6 +203,8 @@ struct Taken {
     ticket: Option<Ticket>,
     warnings: Vec<(&'static str, String)>,
     before_ended: Option<HowEnded>,
+    /// Whether the machine was booted since the process before, as far as is known.
+    booted_since: bool,
 }
 
 /// Locks the folder and looks at what the process before left.
@@ -225,6 +227,8 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
         );
         warnings.push(("unclean_stop", text));
     }
+    let booted_since =
+        before.as_ref().is_none_or(|before| before.identity.boot_id != identity.boot_id);
     // The ticket counts as well, should the record be lost: no generation is ever used twice.
     let before_ended = before.as_ref().and_then(|before| before.ended);
     let counted = before.map(|before| before.generation);
@@ -232,7 +236,7 @@ fn take(paths: &Paths, started_at: Timestamp) -> Result<Taken, RunError> {
     let generation = counted.map_or(1, |counted| counted + 1);
     let format = RunRecord::FORMAT;
     let run_record = RunRecord { format, generation, identity, started_at, ended: None };
-    Ok(Taken { lock, run_record, ticket, warnings, before_ended })
+    Ok(Taken { lock, run_record, ticket, warnings, before_ended, booted_since })
 }
 
 fn open_journal(

@@ -14,7 +14,7 @@ use restart::{
     ProcessController, ProcessIdentity, StopTimeout,
 };
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::CLOSE_STEP;
 use super::reporters::ResultStream;
@@ -24,6 +24,10 @@ use crate::restart_history::RestartHistory;
 use crate::run_record::HowEnded;
 use crate::spool::Spool;
 use crate::supervisor::Supervisor;
+
+/// How long what a start need not wait for stays out of its way. The questions to the service manager and the first batch of
+/// an output take milliseconds of processor time, which a start that is longer than this does not notice.
+const LONG_START: Duration = Duration::from_millis(250);
 
 /// How long to wait before a journal that refused is tried again: a full disk is not made empty faster.
 const FINISH_AGAIN: Duration = Duration::from_secs(1);
@@ -91,8 +95,8 @@ pub(crate) struct Core {
     pub(crate) preflights: Turn,
     /// When the modules were closed for good, since boot.
     pub(crate) closed_at: OnceLock<Duration>,
-    /// Told when the start is over, for what must not get in its way.
-    pub(crate) started: Notify,
+    /// True when the start is over, for what must not get in its way.
+    pub(crate) started: watch::Sender<bool>,
     /// Whether the service manager was told that this process is ending.
     pub(crate) ending: AtomicBool,
     /// Whether this process will leave by its exit status, of which the service manager must not know beforehand.
@@ -132,7 +136,16 @@ impl Core {
 
     pub(crate) fn set_state(&self, state: &'static str) {
         self.activity().state = state;
-        self.started.notify_one();
+        self.started.send_replace(true);
+    }
+
+    /// Waits until the start is over, [`LONG_START`] at most: for what the start need not wait for.
+    pub(crate) async fn until_started(&self) {
+        let mut started = self.started.subscribe();
+        // The sender lives as long as this.
+        if tokio::time::timeout(LONG_START, started.wait_for(|started| *started)).await.is_err() {
+            tracing::debug!("the start takes long; what was to come after it begins");
+        }
     }
 
     /// The budgets of the shutdown loop: as configured, and cut to what the service manager allows as soon as that is

@@ -22,6 +22,7 @@ use super::signals::Signals;
 use super::told::Claim;
 use super::{Exit, RunError, confirm, modules, waiting};
 use crate::run_record::HowEnded;
+use crate::spool::SpoolError;
 use crate::supervisor::Failure;
 
 use operations::{Operation, OperationKind};
@@ -228,7 +229,7 @@ impl Agent {
         core.notify(core.notifier.ready("all modules were started"));
         let method = core.controller.method();
         tracing::info!(pid = core.identity.pid, generation = core.generation, %method, "agent is running");
-        tokio::spawn(verify_journal(Arc::clone(&core)));
+        tokio::spawn(verify(Arc::clone(&core)));
         if let Some(ticket) = self.unconfirmed.clone() {
             let stamps = std::mem::take(&mut self.stamps);
             let started_ms = stamps.first().map_or(0, |stamp| stamp.at_ms);
@@ -265,16 +266,24 @@ impl Agent {
     }
 }
 
-/// Reads the journal as a whole, if it is too large for that to be done before the start.
-async fn verify_journal(core: Arc<Core>) {
+/// Reads journal and spool as a whole, if they were too large for that to be done before the start.
+async fn verify(core: Arc<Core>) {
+    let damaged = |what: &str, damage: &str| {
+        format!(
+            "the {what} is damaged: {damage}; it is set aside at the next start, so restart the agent"
+        )
+    };
     match core.commands.verify().await {
         Ok(None) => {}
         Ok(Some(damage)) => {
-            let text = format!(
-                "the command journal is damaged: {damage}; it is set aside at the next start, so restart the agent"
-            );
-            core.warn("journal_damaged", &text).await;
+            core.warn("journal_damaged", &damaged("command journal", &damage)).await;
         }
         Err(error) => tracing::warn!(%error, "the command journal could not be checked"),
+    }
+    match core.spool.verify().await {
+        Ok(None) => {}
+        Ok(Some(damage)) => core.warn("spool_damaged", &damaged("event spool", &damage)).await,
+        Err(SpoolError::Closed) => {}
+        Err(error) => tracing::warn!(%error, "the event spool could not be checked"),
     }
 }

@@ -44,8 +44,9 @@ impl Services {
                     keep: file.keep,
                 },
             );
-            let stopping = stopping.clone();
+            let (stopping, core) = (stopping.clone(), Arc::clone(core));
             outputs.push(tokio::spawn(async move {
+                core.until_started().await;
                 if let Err(error) = output.run(stopping).await {
                     tracing::error!(%error, "the file output has ended");
                 }

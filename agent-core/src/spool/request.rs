@@ -24,6 +24,8 @@ pub(super) enum Request {
         module: ModuleName,
         reply: SyncSender<Result<Checkpoints, SpoolError>>,
     },
+    /// Count the stored events, and let those go on who waited for room that there is.
+    Count,
     /// A sink was closed: its waiting batches are turned away.
     SinkClosed,
     /// Commit what was asked before, then end.

@@ -5,7 +5,8 @@ use serde::Serialize;
 /// What the spool holds and has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct SpoolStats {
-    /// Events that are stored because some output has not delivered them yet.
+    /// Events that are stored because some output has not delivered them yet. Of a file that was not read as a whole when it
+    /// was opened it may be too many until [`Spool::verify`](super::Spool::verify) has counted them.
     pub stored: u64,
     /// How many events it stores before publishers wait.
     pub max_events: u64,

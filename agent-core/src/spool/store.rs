@@ -9,14 +9,22 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::request::{Change, Checkpoints, Publish};
 use super::{SpoolError, SpoolStats, StoredEvent};
 
-/// The counts of a spool that was just opened.
-pub(super) fn count(connection: &Connection, max_events: u64) -> rusqlite::Result<SpoolStats> {
+/// How many events are stored. Reads an index as a whole: about 50 ns for each event.
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).map(unsigned)
+}
+
+/// What can be known of a spool that was just opened without reading it. There are at most `stored` events: numbers are
+/// given in a row, and those that a repeated event did not use are counted as well.
+pub(super) fn first_look(connection: &Connection, max_events: u64) -> rusqlite::Result<SpoolStats> {
     let one = |sql: &str| {
         let found = connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0));
         Ok::<_, rusqlite::Error>(found.optional()?.flatten().map_or(0, unsigned))
     };
+    let first = one("SELECT min(seq) FROM events")?;
+    let last = one("SELECT max(seq) FROM events")?;
     Ok(SpoolStats {
-        stored: one("SELECT count(*) FROM events")?,
+        stored: if first == 0 { 0 } else { last - first + 1 },
         last_seq: one("SELECT seq FROM sqlite_sequence WHERE name = 'events'")?,
         delivered_seq: one("SELECT min(seq) FROM outputs")?,
         max_events,

@@ -15,7 +15,12 @@ fn noon() -> jiff::Timestamp {
 }
 
 fn open_at(folder: &Path, max_events: u64) -> Arc<Spool> {
-    let opened = Spool::open(&folder.join("events.db"), SpoolLimits { max_events }, noon).unwrap();
+    let opened = Spool::open(
+        &folder.join("events.db"),
+        SpoolLimits { max_events, ..SpoolLimits::default() },
+        noon,
+    )
+    .unwrap();
     assert_eq!(opened.set_aside, None);
     opened.spool
 }

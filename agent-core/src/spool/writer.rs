@@ -37,6 +37,7 @@ pub(super) struct Writer {
 struct Round {
     changes: Vec<ChangeRequest>,
     reads: Vec<(ModuleName, SyncSender<Result<Checkpoints, SpoolError>>)>,
+    count: bool,
     stop: bool,
 }
 
@@ -59,6 +60,9 @@ impl Writer {
                 self.take(request, &mut round);
             }
             self.turn_away();
+            if round.count {
+                self.count();
+            }
             let batches = mem::take(&mut self.waiting);
             self.commit(round.changes, batches);
             self.report();
@@ -84,6 +88,7 @@ impl Writer {
             Request::Publish(publish) => self.waiting.push_back(publish),
             Request::Change(change) => round.changes.push(change),
             Request::ReadCheckpoints { module, reply } => round.reads.push((module, reply)),
+            Request::Count => round.count = true,
             Request::SinkClosed => {}
             Request::Stop => round.stop = true,
         }
@@ -178,6 +183,17 @@ impl Writer {
         }
         for batch in stored {
             batch.answer(Ok(()));
+        }
+    }
+
+    /// Corrects the number of stored events, which was only known to be not larger. No transaction is under way here.
+    fn count(&mut self) {
+        match store::count(&self.connection) {
+            Ok(stored) => self.stats.stored = stored,
+            Err(error) => {
+                let error = self.failed("count its events", &error);
+                tracing::warn!(%error, "the event spool may seem fuller than it is");
+            }
         }
     }
 

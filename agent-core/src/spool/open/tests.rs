@@ -13,9 +13,16 @@ fn place() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+const THOROUGH: u64 = crate::SpoolLimits::THOROUGH_CHECK;
+
+fn reopened(path: &Path, check_up_to: u64) -> (Connection, Option<SetAside>) {
+    let opened = open_for_writing(path, check_up_to).unwrap();
+    (opened.connection, opened.set_aside)
+}
+
 /// A spool with enough events that most of its pages are not looked at on opening.
 fn filled(path: &Path) {
-    let (connection, _) = open_for_writing(path).unwrap();
+    let (connection, _) = reopened(path, THOROUGH);
     connection
         .execute_batch(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
@@ -38,7 +45,7 @@ fn garbage_is_set_aside_with_its_companions_and_nothing_is_deleted() {
     let (folder, path) = place();
     fs::write(&path, b"this is no database, however long one looks at it").unwrap();
     fs::write(beside(&path, "-wal"), b"log").unwrap();
-    let (_connection, kept) = open_for_writing(&path).unwrap();
+    let (_connection, kept) = reopened(&path, THOROUGH);
     let kept = kept.unwrap();
     assert_eq!(kept.kept_as, folder.path().join("events.db.corrupt-1"));
     assert_eq!(fs::read(beside(&kept.kept_as, "-wal")).unwrap(), b"log");
@@ -51,7 +58,7 @@ fn a_second_corrupt_file_does_not_replace_the_first() {
     for number in 1..=2 {
         fs::write(&path, format!("garbage number {number}, longer than a header").repeat(9))
             .unwrap();
-        let (connection, kept) = open_for_writing(&path).unwrap();
+        let (connection, kept) = reopened(&path, THOROUGH);
         connection.close().unwrap();
         assert_eq!(
             kept.unwrap().kept_as,
@@ -65,7 +72,7 @@ fn a_damaged_page_is_found_at_the_start() {
     let (_folder, path) = place();
     filled(&path);
     damage(&path);
-    let (connection, kept) = open_for_writing(&path).unwrap();
+    let (connection, kept) = reopened(&path, THOROUGH);
     assert!(kept.is_some());
     let left: i64 =
         connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap();
@@ -77,10 +84,10 @@ fn a_large_file_is_checked_once_it_is_suspect() {
     let (_folder, path) = place();
     filled(&path);
     damage(&path);
-    let (_, kept) = open_with(&path, 0).unwrap();
+    let (_, kept) = reopened(&path, 0);
     assert_eq!(kept, None, "not looked at");
     mark_suspect(&path);
-    let (_, kept) = open_with(&path, 0).unwrap();
+    let (_, kept) = reopened(&path, 0);
     assert!(kept.is_some());
     assert!(!suspect(&path).exists());
 }
@@ -89,18 +96,18 @@ fn a_large_file_is_checked_once_it_is_suspect() {
 fn a_log_whose_file_is_missing_is_set_aside_before_sqlite_deletes_it() {
     let (_folder, path) = place();
     fs::write(beside(&path, "-wal"), b"accepted events").unwrap();
-    let (_, kept) = open_for_writing(&path).unwrap();
+    let (_, kept) = reopened(&path, THOROUGH);
     assert_eq!(fs::read(beside(&kept.unwrap().kept_as, "-wal")).unwrap(), b"accepted events");
 }
 
 #[test]
 fn the_file_of_a_newer_agent_is_refused_and_left_as_it_is() {
     let (_folder, path) = place();
-    let (connection, _) = open_for_writing(&path).unwrap();
+    let (connection, _) = reopened(&path, THOROUGH);
     connection.execute("UPDATE version SET format = 2", []).unwrap();
     connection.close().unwrap();
     let before = fs::read(&path).unwrap();
-    let refused = open_for_writing(&path).unwrap_err();
+    let refused = open_for_writing(&path, THOROUGH).err().unwrap();
     assert!(matches!(refused, SpoolError::NewerFormat { found: 2, known: 1, .. }), "{refused}");
     assert_eq!(fs::read(&path).unwrap(), before);
     assert!(!beside(&path, ".corrupt-1").exists());
@@ -114,7 +121,7 @@ fn the_database_of_another_program_is_set_aside() {
         let foreign = Connection::open(&path).unwrap();
         foreign.execute_batch(&format!("CREATE TABLE {table}; CREATE TABLE more(a)")).unwrap();
         foreign.close().unwrap();
-        let (_, kept) = open_for_writing(&path).unwrap();
+        let (_, kept) = reopened(&path, THOROUGH);
         assert!(kept.is_some(), "{table}");
     }
 }
@@ -123,13 +130,14 @@ fn the_database_of_another_program_is_set_aside() {
 fn a_kill_right_after_the_file_was_made_is_no_corruption() {
     let (_folder, path) = place();
     fs::write(&path, b"").unwrap();
-    let (_, kept) = open_for_writing(&path).unwrap();
+    let (_, kept) = reopened(&path, THOROUGH);
     assert_eq!(kept, None);
 }
 
 #[test]
 fn a_missing_folder_is_an_error_that_names_the_file() {
     let (folder, _) = place();
-    let error = open_for_writing(&folder.path().join("missing/events.db")).unwrap_err().to_string();
+    let error = open_for_writing(&folder.path().join("missing/events.db"), THOROUGH);
+    let error = error.err().unwrap().to_string();
     assert!(error.contains("missing/events.db"), "{error}");
 }

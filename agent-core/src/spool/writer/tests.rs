@@ -15,12 +15,17 @@ use super::*;
 
 type Answer = oneshot::Receiver<Result<(), PublishError>>;
 
+fn opened(path: &Path) -> Connection {
+    let check_up_to = super::super::SpoolLimits::THOROUGH_CHECK;
+    open::open_for_writing(path, check_up_to).unwrap().connection
+}
+
 fn writer(
     path: &Path,
     max_events: u64,
 ) -> (mpsc::Sender<Request>, watch::Receiver<SpoolStats>, Writer) {
-    let (connection, _) = open::open_for_writing(path).unwrap();
-    let stats = store::count(&connection, max_events).unwrap();
+    let connection = opened(path);
+    let stats = store::first_look(&connection, max_events).unwrap();
     let (to, requests) = mpsc::channel();
     let (stats_to, stats_from) = watch::channel(stats);
     let (last_seq_to, _) = watch::channel(0);
@@ -109,7 +114,7 @@ fn a_batch_that_cannot_be_stored_fails_alone() {
         matches!(&refused, PublishError::Storage { reason } if reason.contains("refused by the test"))
     );
     assert_eq!((stats.borrow().stored, stats.borrow().commits), (2, 2));
-    let (connection, _) = open::open_for_writing(&folder.path().join("events.db")).unwrap();
+    let connection = opened(&folder.path().join("events.db"));
     assert_eq!(store::checkpoints(&connection, "fim").unwrap()["last"], b"after");
 }
 
@@ -124,7 +129,7 @@ fn a_full_disk_fails_the_batch_and_nothing_of_it_is_stored() {
     writer.run();
     assert!(matches!(large.try_recv().unwrap(), Err(PublishError::Storage { .. })));
     assert_eq!(stats.borrow().stored, 0);
-    let (connection, _) = open::open_for_writing(&path).unwrap();
+    let connection = opened(&path);
     assert!(store::checkpoints(&connection, "fim").unwrap().is_empty());
 }
 
