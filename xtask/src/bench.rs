@@ -33,6 +33,15 @@ pub(crate) enum Bench {
         #[arg(long)]
         json: bool,
     },
+    /// What a restart costs: size, start, downtime by helper, in place and by systemd, each beside the least a program needs
+    Restart {
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Measure what each line of a sandbox adds to the downtime in the systemd box instead
+        #[arg(long)]
+        sandbox: bool,
+    },
 }
 
 /// Fails when something that has a target misses it.
@@ -49,9 +58,15 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
         Bench::Journal { json } => {
             ("journal", measured_by(workspace, "command-manager", "journal", &[])?, *json)
         }
+        Bench::Restart { json, sandbox } => {
+            build_what_is_compared(workspace)?;
+            let arguments = if *sandbox { vec!["--sandbox".to_owned()] } else { Vec::new() };
+            ("restart", measured_by(workspace, "agent-bin", "restart", &arguments)?, *json)
+        }
     };
     let lines = measured.measures.iter().map(judge).collect::<Result<_>>()?;
-    let report = Report { bench: name, settings: measured.settings, lines };
+    let Measured { settings, skipped, .. } = measured;
+    let report = Report { bench: name, settings, lines, skipped };
     let machine = machine::facts();
     if json {
         println!("{}", report.json(machine));
@@ -59,6 +74,16 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
         print!("{}", report.table(&machine));
     }
     Ok(if report.has_passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The program that the agent is compared with, optimised in the same way.
+fn build_what_is_compared(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--quiet", "--locked", "--release", "--package", "agent-bin"]);
+    let status = cargo.args(["--example", "minimal_tokio"]).status();
+    let status = status.context("cannot start cargo build")?;
+    ensure!(status.success(), "the example minimal_tokio was not built: {status}");
+    Ok(())
 }
 
 /// Builds and runs a bench of a crate; its progress goes to stderr.

@@ -2,11 +2,12 @@
 //!
 //! ```json
 //! { "settings": { "runtime": "what was measured, in words" },
-//!   "measures": [ { "name": "whole loop", "unit": "ms", "of": [4.1, 4.0], "per": [2.0, 2.1], "at_most": 3.0 } ] }
+//!   "measures": [ { "name": "whole loop", "unit": "ms", "of": [4.1, 4.0], "per": [2.0, 2.1], "at_most": 3.0 } ],
+//!   "skipped": [ { "name": "what cannot be measured here", "reason": "why" } ] }
 //! ```
 //! `of` has one number for each round. With `per` the quotient of the two numbers of each round is judged. `at_most` is a
 //! number, or `{"n_log_n": [FROM, TO]}` for a quotient that may grow as n log n does; `at_least` is a number and stands in
-//! its place where more is better. Without either nothing is judged.
+//! its place where more is better. Without either nothing is judged. `skipped` may be left out.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -17,6 +18,14 @@ pub(crate) struct Measured {
     /// What was measured, in words.
     pub(crate) settings: Value,
     pub(crate) measures: Vec<Measure>,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+/// What this machine cannot measure, and why.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Skipped {
+    pub(crate) name: String,
+    pub(crate) reason: String,
 }
 
 /// One thing that was measured in several rounds.
@@ -45,7 +54,23 @@ impl Measured {
         let mut printed: Value = serde_json::from_slice(printed)?;
         let measures = printed["measures"].as_array().context("there are no measures")?;
         let measures = measures.iter().map(Measure::parse).collect::<Result<_>>()?;
-        Ok(Self { measures, settings: printed["settings"].take() })
+        let skipped = if printed["skipped"].is_null() {
+            Vec::new()
+        } else {
+            let skipped = printed["skipped"].as_array().context("`skipped` is no list")?;
+            skipped.iter().map(Skipped::parse).collect::<Result<_>>()?
+        };
+        Ok(Self { measures, skipped, settings: printed["settings"].take() })
+    }
+}
+
+impl Skipped {
+    fn parse(skipped: &Value) -> Result<Self> {
+        let text = |key: &str| skipped[key].as_str().map(str::to_owned);
+        text("name")
+            .zip(text("reason"))
+            .map(|(name, reason)| Self { name, reason })
+            .context("what is skipped has no name or no reason")
     }
 }
 
@@ -111,7 +136,8 @@ mod tests {
                 { "name": "a", "unit": "ms", "of": [1, 2.5] },
                 { "name": "b", "unit": "times", "of": [1], "per": [2], "at_most": 3 },
                 { "name": "c", "unit": "times", "of": [1], "at_most": {"n_log_n": [10, 100]} },
-                { "name": "d", "unit": "1/s", "of": [1], "at_most": null, "at_least": 10 } ] }"#,
+                { "name": "d", "unit": "1/s", "of": [1], "at_most": null, "at_least": 10 } ],
+                "skipped": [ { "name": "e", "reason": "no disk" } ] }"#,
         )
         .unwrap();
         let measure = |name: &str, unit: &str, of: &[f64], per, target| Measure {
@@ -131,6 +157,19 @@ mod tests {
             ]
         );
         assert_eq!(measured.settings["runtime"], "one thread");
+        let skipped = Skipped { name: "e".to_owned(), reason: "no disk".to_owned() };
+        assert_eq!(measured.skipped, [skipped]);
+    }
+
+    #[test]
+    fn what_is_skipped_without_a_reason_is_refused() {
+        for (skipped, wrong) in [
+            (r#"[{"name": "a"}]"#, "what is skipped has no name or no reason"),
+            ("1", "`skipped` is no list"),
+        ] {
+            let error = parse(&format!(r#"{{"measures": [], "skipped": {skipped}}}"#)).unwrap_err();
+            assert_eq!(error, wrong);
+        }
     }
 
     #[test]

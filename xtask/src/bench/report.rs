@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::judge::{Bound, Line};
+use super::measure::Skipped;
 
 /// All that one bench has to say.
 #[derive(Debug)]
@@ -12,6 +13,7 @@ pub(super) struct Report {
     pub(super) bench: &'static str,
     pub(super) settings: Value,
     pub(super) lines: Vec<Line>,
+    pub(super) skipped: Vec<Skipped>,
 }
 
 impl Report {
@@ -32,11 +34,13 @@ impl Report {
                 "rounds": line.rounds, "at_most": at_most, "at_least": at_least, "passed": line.passes(),
             })
         };
+        let skipped = |it: &Skipped| json!({ "name": it.name, "reason": it.reason });
         json!({
             "bench": self.bench,
             "machine": machine,
             "settings": self.settings,
             "lines": self.lines.iter().map(line).collect::<Vec<_>>(),
+            "skipped": self.skipped.iter().map(skipped).collect::<Vec<_>>(),
             "passed": self.has_passed(),
         })
     }
@@ -60,6 +64,9 @@ impl Report {
                 (&line.name, &numbers.0, &numbers.1, &numbers.2, &target),
                 &format!("{:5} {verdict}", line.unit),
             );
+        }
+        for Skipped { name, reason } in &self.skipped {
+            _ = writeln!(table, "skipped: {name}: {reason}");
         }
         let failed = self.lines.iter().filter(|line| line.passes() == Some(false)).count();
         let judged = self.lines.iter().filter(|line| line.passes().is_some()).count();
@@ -109,7 +116,8 @@ mod tests {
     }
 
     fn report(lines: Vec<Line>) -> Report {
-        Report { bench: "loop", settings: json!({ "rounds": 7 }), lines }
+        let skipped = vec![Skipped { name: "deep".to_owned(), reason: "no box".to_owned() }];
+        Report { bench: "loop", settings: json!({ "rounds": 7 }), lines, skipped }
     }
 
     #[test]
@@ -128,6 +136,7 @@ mod tests {
              slower      1234       617      2468   <= 1000 ms    FAIL\n\
              many        20.0      10.0      40.0   >= 10.0 ms    pass\n\
              free      0.2500    0.1250    0.5000           ms\n\
+             skipped: deep: no box\n\
              2 of 3 targets are met\n"
         );
     }
@@ -152,6 +161,7 @@ mod tests {
                     "name": "a", "unit": "ms", "median": 2.0, "min": 1.0, "max": 4.0, "rounds": 7,
                     "at_most": 1.0, "at_least": null, "passed": false,
                 }],
+                "skipped": [{ "name": "deep", "reason": "no box" }],
                 "passed": false,
             })
         );

@@ -1,0 +1,104 @@
+//! Restarts without a service manager: by the helper and in place.
+
+use std::fs;
+use std::thread;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde_json::{Value, json};
+
+use crate::agent::{Agent, minimal_start};
+use crate::{Findings, ROUNDS};
+
+/// ms more than a minimal program needs.
+const APART: f64 = 10.0;
+
+/// ms from Enter to the confirmation.
+const ENTER: f64 = 300.0;
+
+/// MB of memory of an agent that has nothing to do.
+const RESIDENT: f64 = 15.0;
+
+pub(crate) fn measure(found: &mut Findings, method: &str) -> Result<(), String> {
+    eprintln!("measuring restarts by {method}, {ROUNDS} times");
+    let limits = "commands: {max_restarts_per_hour: 0}";
+    let mut agent = Agent::new(&format!("restart: {{method: {method}}}\n{limits}\n"))?;
+    agent.start()?;
+    let (mut downtimes, mut minimals) = (Vec::new(), Vec::new());
+    let (mut enters, mut residents) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        minimals.push(minimal_start(&agent.socket)?);
+        let (downtime, enter) = match method {
+            "helper" => by_helper(&mut agent)?,
+            _ => in_place(&agent)?,
+        };
+        downtimes.push(downtime);
+        enters.push(enter);
+        residents.push(resident(agent.pid()?)?);
+    }
+    let apart: Vec<f64> =
+        downtimes.iter().zip(&minimals).map(|(downtime, minimal)| downtime - minimal).collect();
+    found.measures.extend([
+        json!({ "name": format!("{method}: old process to READY"), "unit": "ms", "of": downtimes }),
+        json!({ "name": format!("{method}: the same - minimal program"), "unit": "ms", "of": apart, "at_most": APART }),
+        json!({ "name": format!("{method}: the same / minimal program"), "unit": "times", "of": downtimes, "per": minimals }),
+        json!({ "name": format!("{method}: Enter to confirmed"), "unit": "ms", "of": enters, "at_most": ENTER }),
+        json!({ "name": format!("{method}: resident, idle"), "unit": "MB", "of": residents, "at_most": RESIDENT }),
+    ]);
+    agent.stop()
+}
+
+/// ms from the end of the old process to READY, and from Enter to the confirmation.
+fn by_helper(agent: &mut Agent) -> Result<(f64, f64), String> {
+    let pid = agent.pid()?;
+    let old =
+        pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("pid {pid:?}: {error}"))?;
+    let ended = thread::spawn(move || -> Result<Instant, Errno> {
+        poll(&mut [PollFd::new(&old, PollFlags::IN)], None)?;
+        Ok(Instant::now())
+    });
+    let began = Instant::now();
+    is_restarted(&agent.ask(&["restart"])?, "helper")?;
+    let enter = began.elapsed();
+    let ready = agent.socket.until_ready()?;
+    let ended = ended.join().map_err(|_| "the watch of the old process has panicked")?;
+    let ended = ended.map_err(|error| format!("cannot watch the old process: {error}"))?;
+    agent.reap();
+    let downtime = ready.checked_duration_since(ended).ok_or("READY came before the end")?;
+    Ok((downtime.as_secs_f64() * 1e3, enter.as_secs_f64() * 1e3))
+}
+
+/// The same of a process that ends by becoming another program, which nobody outside can see: by its own stamps.
+fn in_place(agent: &Agent) -> Result<(f64, f64), String> {
+    let began = Instant::now();
+    let record = agent.ask(&["restart"])?;
+    let enter = began.elapsed();
+    is_restarted(&record, "exec")?;
+    let at = |phase: &str| {
+        let timeline = record["result"]["timeline"].as_array();
+        let stamp = timeline.and_then(|stamps| stamps.iter().find(|stamp| stamp["phase"] == phase));
+        stamp
+            .and_then(|stamp| stamp["at_ms"].as_f64())
+            .ok_or_else(|| format!("no stamp {phase}: {record}"))
+    };
+    Ok((at("running")? - at("stopped")?, enter.as_secs_f64() * 1e3))
+}
+
+fn is_restarted(record: &Value, method: &str) -> Result<(), String> {
+    let result = &record["result"];
+    if result["outcome"] == "restarted" && result["method"] == method {
+        return Ok(());
+    }
+    Err(format!("no restart by {method}: {record}"))
+}
+
+/// MB of memory that a process uses, as the kernel counts it.
+pub(crate) fn resident(pid: Pid) -> Result<f64, String> {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let kib = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+    let kib = kib.and_then(|kib| kib.parse::<f64>().ok());
+    kib.map(|kib| kib * 1024.0 / 1e6).ok_or_else(|| format!("{path} says nothing of VmRSS"))
+}
