@@ -1,6 +1,7 @@
 //! Restarts without a service manager: by the helper and in place.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Value, json};
 
 use crate::agent::{Agent, minimal_start};
+use crate::opened::Opened;
 use crate::{Findings, ROUNDS};
 
 /// ms more than a minimal program needs.
@@ -60,9 +62,15 @@ fn by_helper(agent: &mut Agent) -> Result<(f64, f64), String> {
         Ok(Instant::now())
     });
     let began = Instant::now();
-    is_restarted(&agent.ask(&["restart"])?, "helper")?;
-    let enter = began.elapsed();
-    let ready = agent.socket.until_ready()?;
+    // Heard beside the command line, which returns only after the confirmation.
+    let (ready, record) = thread::scope(|scope| {
+        let ready = scope.spawn(|| agent.socket.until_ready());
+        let record = agent.ask(&["restart"]).map(|record| (record, began.elapsed()));
+        (ready.join(), record)
+    });
+    let (record, enter) = record?;
+    is_restarted(&record, "helper")?;
+    let ready = ready.map_err(|_| "the thread that hears READY has panicked")??;
     let ended = ended.join().map_err(|_| "the watch of the old process has panicked")?;
     let ended = ended.map_err(|error| format!("cannot watch the old process: {error}"))?;
     agent.reap();
@@ -70,20 +78,25 @@ fn by_helper(agent: &mut Agent) -> Result<(f64, f64), String> {
     Ok((downtime.as_secs_f64() * 1e3, enter.as_secs_f64() * 1e3))
 }
 
-/// The same of a process that ends by becoming another program, which nobody outside can see: by its own stamps.
+/// The same of a process that ends by becoming another program: when the file of that program was opened last before READY.
 fn in_place(agent: &Agent) -> Result<(f64, f64), String> {
+    let (opened, over) = (Opened::watch(crate::program())?, AtomicBool::new(false));
     let began = Instant::now();
-    let record = agent.ask(&["restart"])?;
-    let enter = began.elapsed();
+    let (ready, moments, record) = thread::scope(|scope| {
+        let ready = scope.spawn(|| agent.socket.until_ready());
+        let moments = scope.spawn(|| opened.moments(&over));
+        let record = agent.ask(&["restart"]).map(|record| (record, began.elapsed()));
+        let ready = ready.join();
+        over.store(true, Ordering::Release);
+        (ready, moments.join(), record)
+    });
+    let (record, enter) = record?;
     is_restarted(&record, "exec")?;
-    let at = |phase: &str| {
-        let timeline = record["result"]["timeline"].as_array();
-        let stamp = timeline.and_then(|stamps| stamps.iter().find(|stamp| stamp["phase"] == phase));
-        stamp
-            .and_then(|stamp| stamp["at_ms"].as_f64())
-            .ok_or_else(|| format!("no stamp {phase}: {record}"))
-    };
-    Ok((at("running")? - at("stopped")?, enter.as_secs_f64() * 1e3))
+    let ready = ready.map_err(|_| "the thread that hears READY has panicked")??;
+    let moments = moments.map_err(|_| "the thread that watches the program has panicked")??;
+    let exec = moments.into_iter().rfind(|moment| *moment < ready);
+    let exec = exec.ok_or("the program was not opened by the restart")?;
+    Ok((ready.duration_since(exec).as_secs_f64() * 1e3, enter.as_secs_f64() * 1e3))
 }
 
 fn is_restarted(record: &Value, method: &str) -> Result<(), String> {

@@ -15,6 +15,7 @@ mod agent;
 mod by_hand;
 mod floor;
 mod loaded_folder;
+mod opened;
 mod ready_socket;
 mod sandbox;
 mod size;
@@ -78,7 +79,7 @@ fn measure() -> Result<Value, String> {
                   commands and 100,000 undelivered events, the file output is on, the page cache is warm",
         "minimal": "the example minimal_tokio, spawned to READY=1 in the same way, in the same round",
         "helper": "the old process's pidfd becomes readable, to READY=1 of the new one",
-        "exec": "the stamp `stopped` to the stamp `running` of the restart, which includes the closing of the old program's files",
+        "exec": "the program's file is opened by execve, to READY=1 of the new program",
         "systemd": "InactiveEnterTimestampMonotonic to ActiveEnterTimestampMonotonic of the unit; the floor is a static C \
                     program in the shipped unit",
         "rss": "VmRSS of an agent that has confirmed a restart and has nothing to do",
