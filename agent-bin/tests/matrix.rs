@@ -1,7 +1,7 @@
 //! Every way to replace the process against everything that may happen meanwhile: one test for each pair.
 //!
-//! `cargo xtask e2e --table` runs all of them and prints what each came to. What takes a service manager of a variant that others
-//! cover as well is left to it, and is ignored here.
+//! `cargo xtask e2e --table` runs all of them and prints what each came to. The ways that share most of their code with another one are left to
+//! it, and are ignored here.
 
 #![allow(
     clippy::unwrap_used,
@@ -103,4 +103,4 @@ column!(on_demand systemd_systemctl = "systemctl", crate::place::Way::Systemctl)
 column!(on_demand systemd_exit_75 = "exit 75", crate::place::Way::Exit75);
 column!(on_demand systemd_user = "systemd --user", crate::place::Way::UserUnit);
 column!(always helper = "helper", crate::place::Way::Helper);
-column!(always exec_as_pid_one = "exec as PID 1", crate::place::Way::PidOne);
+column!(on_demand exec_as_pid_one = "exec as PID 1", crate::place::Way::PidOne);

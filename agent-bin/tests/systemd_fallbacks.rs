@@ -155,7 +155,9 @@ fn what_d_bus_does_not_reach_systemctl_restarts_and_nothing_of_it_is_left() {
         asked,
         [
             format!("{options} reset-failed -- wazuh-agent.service"),
-            format!("{options} --job-mode=fail restart -- wazuh-agent.service")
+            format!("{options} --job-mode=fail restart -- wazuh-agent.service"),
+            // Before the end: whether the restart still stands.
+            "list-jobs --no-legend --plain -- wazuh-agent.service".to_owned()
         ]
     );
     let group = up.property("ControlGroup");
