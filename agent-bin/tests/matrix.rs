@@ -1,7 +1,7 @@
 //! Every way to replace the process against everything that may happen meanwhile: one test for each pair.
 //!
-//! `cargo xtask e2e --table` runs all of them and prints what each came to. The ways that share most of their code with another one are left to
-//! it, and are ignored here.
+//! `cargo xtask e2e --table` runs all of them and prints what each came to. The ways that share most of their code with another
+//! one are left to it, and are ignored here.
 
 #![allow(
     clippy::unwrap_used,
