@@ -36,7 +36,7 @@ pub use sections::{
 };
 
 use check::Check;
-pub(crate) use checked::keep;
+pub(crate) use checked::{KeepError, keep};
 
 /// Whether `name` is a section of the agent itself.
 pub(crate) fn is_section_of_the_agent(name: &str) -> bool {

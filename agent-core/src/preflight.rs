@@ -27,6 +27,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::agent::core::Core;
 use crate::agent::reload::load;
+use crate::config::KeepError;
 
 pub(crate) use dry_run::dry_run;
 use report::{Finding, Grade, Looked, Report, Verdict};
@@ -73,20 +74,27 @@ pub(crate) async fn check(
             core.warn("preflight_overridden", &format!("restart {id} goes on, {text}")).await;
         }
     }
-    keep_configuration(core).await;
+    keep_configuration(core).await?;
     Ok(Cleared { binary, at: boottime(), _turn: turn })
 }
 
-/// Keeps what was checked, for a new process that finds the configuration broken. The restart is not at stake.
-async fn keep_configuration(core: &Core) {
-    let (path, folder) = (core.paths.config.clone(), core.paths.state_dir.clone());
-    let kept = tokio::task::spawn_blocking(move || crate::config::keep(&path, &folder)).await;
-    match kept.map(|kept| kept.map_err(|error| error.to_string())) {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the new process has nothing to go on with if the configuration breaks")
+/// Keeps the configuration for a new process that finds it broken.
+///
+/// # Errors
+/// It is broken now, and this program is the one that will be started. That it cannot be kept is only logged.
+async fn keep_configuration(core: &Arc<Core>) -> Result<(), String> {
+    let another = program::is_another(core.launch.program());
+    let shared = Arc::clone(core);
+    let keeping = move || crate::config::keep(&shared.paths, &shared.kinds);
+    match tokio::task::spawn_blocking(keeping).await.map_err(|error| error.to_string())? {
+        Ok(()) => Ok(()),
+        Err(KeepError::Configuration(error)) if !another => Err(format!(
+            "the configuration broke while it was checked; correct it and try again: {error}"
+        )),
+        Err(error) => {
+            tracing::warn!(%error, "the new process has nothing to go on with if the configuration breaks");
+            Ok(())
         }
-        Err(error) => tracing::error!(%error, "the configuration that was checked is not kept"),
     }
 }
 

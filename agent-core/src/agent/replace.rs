@@ -3,6 +3,7 @@
 mod ends;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use command_manager::{CommandId, CommandRecord, ErrorCode, Execution, Step};
@@ -20,7 +21,7 @@ use super::host::{HandOver, Way};
 use super::order::Order;
 use super::run_loop::run_loop;
 use crate::preflight::{self, Cleared};
-use ends::{finish_at_the_end, helper_lost, log_unclean, withdraw};
+use ends::{finish_at_the_end, helper_lost, log_unclean, true_ending, why_lost, withdraw};
 pub(crate) use ends::{not_restarted, overtaken};
 
 /// What the end of an operation means for the main loop.
@@ -201,17 +202,6 @@ fn draft(core: &Core, record: &CommandRecord, binary: Option<String>) -> TicketD
     }
 }
 
-/// How the loop ended, now that the controller's answer is known: a SIGTERM that came before an answer by which nobody sends
-/// one was an operator's stop.
-fn true_ending(outcome: &ShutdownOutcome, way: Option<&Way>) -> Ending {
-    match way {
-        Some(Way::Exec(..) | Way::ExitWith75) if outcome.unanswered_sigterm => {
-            Ending::StoppedInstead
-        }
-        Some(_) | None => outcome.ending.clone(),
-    }
-}
-
 async fn conclude(
     core: &Arc<Core>,
     record: &CommandRecord,
@@ -219,7 +209,8 @@ async fn conclude(
     outcome: ShutdownOutcome,
     hand_over: HandOver,
 ) -> Ended {
-    match true_ending(&outcome, hand_over.way.as_ref()) {
+    // The ticket comes back with the answer.
+    match true_ending(&outcome, hand_over.way.as_ref(), hand_over.ticket.is_some()) {
         Ending::Ended => match why_lost(core, &outcome, hand_over.way.as_ref()).await {
             Some(reason) => replacement_lost(core, record, &outcome, hand_over, reason).await,
             None => {
@@ -241,6 +232,7 @@ async fn conclude(
         Ending::CalledOff(reason) => {
             let joined = withdraw(hand_over);
             core.supervisor.sensors_are_handed_over(false);
+            core.leaves_unannounced.store(false, Ordering::Relaxed);
             for name in core.supervisor.running() {
                 core.supervisor.mark_running(&name);
             }
@@ -262,15 +254,6 @@ async fn conclude(
             });
             Ended::GoOn
         }
-    }
-}
-
-/// Why nobody starts the successor, if so: as the loop was told, or as the controller finds out now.
-async fn why_lost(core: &Core, outcome: &ShutdownOutcome, way: Option<&Way>) -> Option<String> {
-    match (&outcome.replacement_lost, way) {
-        (Some(reason), _) => Some(reason.clone()),
-        (None, Some(Way::End)) => core.controller.why_lost().await,
-        (None, _) => None,
     }
 }
 
@@ -302,12 +285,14 @@ async fn replacement_lost(
     match in_place.request(&mut ticket, fds, remaining).await {
         Ok(Requested::ExecWhenStopped(plan)) => {
             close_ticket(core, ticket, outcome);
-            leave(Way::Exec(plan, None), true)
-        }
-        Ok(_) | Err(_) => {
-            tracing::error!(
-                "the successor cannot be started in place either; start the agent by hand"
+            let watchdog = plan.arm_watchdog(remaining).inspect_err(
+                |error| tracing::warn!(%error, "nobody ends this process if it hangs now"),
             );
+            leave(Way::Exec(plan, watchdog.ok()), true)
+        }
+        other => {
+            let error = other.err().map(|error| error.to_string()).unwrap_or_default();
+            tracing::error!(%error, "the successor cannot be started in place either; start the agent by hand");
             leave(Way::End, true)
         }
     }
@@ -377,24 +362,5 @@ mod tests {
         assert_eq!(unless_stopped(&mut requests, hangs).await, None);
         assert!(matches!(requests.1.try_recv(), Ok(Event::Hurried)));
         assert_eq!(unless_stopped(&mut requests, async { 7 }).await, Some(7));
-    }
-
-    #[test]
-    fn a_sigterm_is_an_operators_if_the_controller_turns_out_to_send_none() {
-        let ending = |unanswered_sigterm, way: Option<Way>| {
-            let outcome = ShutdownOutcome {
-                ending: Ending::Ended,
-                modules: Vec::new(),
-                took: Duration::ZERO,
-                late_answers: 0,
-                replacement_lost: None,
-                unanswered_sigterm,
-            };
-            true_ending(&outcome, way.as_ref())
-        };
-        assert_eq!(ending(true, Some(Way::ExitWith75)), Ending::StoppedInstead);
-        assert_eq!(ending(true, Some(Way::End)), Ending::Ended, "it was the controller's");
-        assert_eq!(ending(true, None), Ending::Ended, "it will be judged by what comes next");
-        assert_eq!(ending(false, Some(Way::ExitWith75)), Ending::Ended);
     }
 }

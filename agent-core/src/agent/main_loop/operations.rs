@@ -15,6 +15,9 @@ use crate::agent::replace::{CalledOff, Ended, Grown};
 use crate::agent::told::{Claim, Told};
 use crate::agent::{modules, reload, replace, restart_modules, waiting};
 
+/// How long a stop by command waits for the service manager. It answers in milliseconds; the watchdog is not served meanwhile.
+const RENOUNCE_PATIENCE: Duration = Duration::from_secs(10);
+
 /// The one thing that is under way.
 pub(super) struct Operation {
     pub(super) kind: OperationKind,
@@ -288,7 +291,11 @@ impl Agent {
 
     /// A stop by command holds only if nobody starts the agent again.
     pub(super) async fn stop_ordered(&mut self, id: CommandId) {
-        if let Err(reason) = self.core.controller.renounce().await {
+        // The main loop waits meanwhile, so not for as long as all ways together may take.
+        let renounced =
+            tokio::time::timeout(RENOUNCE_PATIENCE, self.core.controller.renounce()).await;
+        let late = |_| Err(format!("the service manager did not answer in {RENOUNCE_PATIENCE:?}"));
+        if let Err(reason) = renounced.unwrap_or_else(late) {
             let text = format!(
                 "the agent was not stopped, because it would be started again: {reason}; stop its unit with systemctl"
             );

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use command_manager::{CommandId, ErrorCode, Finish};
-use restart::ShutdownOutcome;
+use restart::{Ending, ShutdownOutcome};
 use serde_json::json;
 
 use crate::agent::core::Core;
@@ -24,6 +24,31 @@ pub(super) async fn helper_lost(hand_over: &mut HandOver) -> Option<String> {
         Ok(()) => reason,
         Err(error) => format!("{reason} and cannot be ended: {error}"),
     })
+}
+
+/// How the loop ended, now that the controller's answer is known: a SIGTERM that came before an answer by which nobody sends
+/// one was an operator's stop, and so was one before a refusal (`answered`, and no way).
+pub(super) fn true_ending(outcome: &ShutdownOutcome, way: Option<&Way>, answered: bool) -> Ending {
+    match way {
+        Some(Way::Exec(..) | Way::ExitWith75) if outcome.unanswered_sigterm => {
+            Ending::StoppedInstead
+        }
+        None if outcome.unanswered_sigterm && answered => Ending::StoppedInstead,
+        Some(_) | None => outcome.ending.clone(),
+    }
+}
+
+/// Why nobody starts the successor, if so: as the loop was told, or as the controller finds out now.
+pub(super) async fn why_lost(
+    core: &Core,
+    outcome: &ShutdownOutcome,
+    way: Option<&Way>,
+) -> Option<String> {
+    match (&outcome.replacement_lost, way) {
+        (Some(reason), _) => Some(reason.clone()),
+        (None, Some(Way::End)) => core.controller.why_lost().await,
+        (None, _) => None,
+    }
 }
 
 /// Ends a restart that an operator's stop has overtaken, with all that had joined it.
@@ -67,4 +92,30 @@ pub(crate) fn overtaken() -> Finish {
 pub(crate) fn not_restarted(error: ErrorCode, reason: String) -> Finish {
     let result = json!({"outcome": "not_restarted", "reason": reason});
     Finish::failure(error, reason).with_result(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sigterm_is_an_operators_if_the_controller_turns_out_to_send_none() {
+        let ending_if = |unanswered_sigterm, way: Option<Way>, answered| {
+            let outcome = ShutdownOutcome {
+                ending: Ending::Ended,
+                modules: Vec::new(),
+                took: Duration::ZERO,
+                late_answers: 0,
+                replacement_lost: None,
+                unanswered_sigterm,
+            };
+            true_ending(&outcome, way.as_ref(), answered)
+        };
+        let ending = |unanswered_sigterm, way| ending_if(unanswered_sigterm, way, true);
+        assert_eq!(ending(true, Some(Way::ExitWith75)), Ending::StoppedInstead);
+        assert_eq!(ending(true, Some(Way::End)), Ending::Ended, "it was the controller's");
+        assert_eq!(ending(true, None), Ending::StoppedInstead, "nobody was asked: refused");
+        assert_eq!(ending_if(true, None, false), Ending::Ended, "judged by what comes next");
+        assert_eq!(ending(false, Some(Way::ExitWith75)), Ending::Ended);
+    }
 }
