@@ -128,11 +128,28 @@ impl Spool {
         limits: SpoolLimits,
         clock: WallClock,
     ) -> Result<OpenedSpool, SpoolError> {
+        match Self::open_once(path, limits, clock) {
+            // It turned out to be corrupt, and is checked now as a whole, and set aside.
+            Err(_) if open::is_suspect(path) => Self::open_once(path, limits, clock),
+            opened => opened,
+        }
+    }
+
+    fn open_once(
+        path: &Path,
+        limits: SpoolLimits,
+        clock: WallClock,
+    ) -> Result<OpenedSpool, SpoolError> {
         let failed = |reason: String| SpoolError::Open { path: path.to_owned(), reason };
         let open::OpenFile { connection, set_aside, checked } =
             open::open_for_writing(path, limits.check_up_to)?;
         let reader = open::open_for_reading(path)?;
-        let unread = |error: rusqlite::Error| failed(error.to_string());
+        let unread = |error: rusqlite::Error| {
+            if open::is_corrupt(&error) {
+                open::mark_suspect(path);
+            }
+            failed(error.to_string())
+        };
         let mut stats = store::first_look(&connection, limits.max_events).map_err(unread)?;
         if checked {
             stats.stored = store::count(&connection).map_err(unread)?;

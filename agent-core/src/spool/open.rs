@@ -91,6 +91,11 @@ pub(super) fn mark_suspect(path: &Path) {
     }
 }
 
+/// Whether the file was seen to be corrupt and was not checked since.
+pub(super) fn is_suspect(path: &Path) -> bool {
+    suspect(path).exists()
+}
+
 fn suspect(path: &Path) -> std::path::PathBuf {
     beside(path, ".suspect")
 }
