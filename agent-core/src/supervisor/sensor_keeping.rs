@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use module_api::{KeepSensorError, ModuleName, SensorFd, SensorKeeper};
-use restart::DescriptorStore;
+use restart::{DescriptorStore, KeepError};
 
 use super::sensors::stored_name;
 
@@ -56,8 +56,12 @@ impl InstanceKeeper {
             return Err(KeepSensorError::HandedOver);
         }
         let name = stored_name(&self.module, sensor.name());
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
-        self.store.keep(&name, sensor.as_fd()).map_err(|error| not_kept(sensor, &error))
+        let stored = self.store.keep(&name, sensor.as_fd());
+        // In the store it is also if only the manager did not get it.
+        if matches!(stored, Ok(()) | Err(KeepError::Notify(_))) {
+            self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        }
+        stored.map_err(|error| not_kept(sensor, &error))
     }
 }
 
@@ -73,6 +77,6 @@ impl SensorKeeper for InstanceKeeper {
     }
 }
 
-fn not_kept(sensor: &SensorFd, error: &restart::KeepError) -> KeepSensorError {
+fn not_kept(sensor: &SensorFd, error: &KeepError) -> KeepSensorError {
     KeepSensorError::NotKept { sensor: sensor.name().to_owned(), reason: error.to_string() }
 }

@@ -22,6 +22,8 @@ const MOST: usize = 250;
 pub struct DescriptorStore {
     notifier: Notifier,
     kept: Arc<Mutex<BTreeMap<String, OwnedFd>>>,
+    /// The names of which the manager may have something older. Taken only while `kept` is.
+    unsent: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// A descriptor that is not in the store, or not with the service manager.
@@ -50,7 +52,7 @@ impl DescriptorStore {
     /// An empty store, whose copies go to the manager that `notifier` leads to.
     #[must_use]
     pub fn new(notifier: Notifier) -> Self {
-        Self { notifier, kept: Arc::default() }
+        Self { notifier, kept: Arc::default(), unsent: Arc::default() }
     }
 
     /// The way to the service manager.
@@ -92,8 +94,10 @@ impl DescriptorStore {
             return Err(KeepError::Name(name.to_owned()));
         }
         let mut kept = self.lock();
+        let mut unsent = self.unsent.lock().unwrap_or_else(PoisonError::into_inner);
         let before = kept.get(name);
-        if before.is_some_and(|before| same_open_file(before.as_fd(), fd)) {
+        let is_kept = before.is_some_and(|before| same_open_file(before.as_fd(), fd));
+        if is_kept && !unsent.contains(name) {
             return Ok(());
         }
         if before.is_none() && kept.len() >= MOST {
@@ -104,9 +108,13 @@ impl DescriptorStore {
         let replaced = kept.insert(name.to_owned(), copy).is_some();
         // The next process takes one of each name, so the manager must not have two.
         if replaced {
+            unsent.insert(name.to_owned());
             self.notifier.remove_fd(name)?;
         }
-        Ok(self.notifier.store_fd(name, fd)?)
+        unsent.insert(name.to_owned());
+        self.notifier.store_fd(name, fd)?;
+        unsent.remove(name);
+        Ok(())
     }
 
     /// Closes the copies of what is kept under `name`, here and with the manager.
