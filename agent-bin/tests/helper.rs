@@ -156,20 +156,21 @@ fn restarts_leave_the_agent_no_descriptor_more_and_none_of_the_strays() {
             targets(&descriptors(agent.pid())).contains(&"/dev/zero".to_owned())
         };
         assert!(!strays(&agent), "{:?}", descriptors(agent.pid()));
-        let steady = |agent: &TestAgent, expected: &[String]| {
-            agent.until("the descriptors are those of the first restart", |agent| {
-                targets(&descriptors(agent.pid())) == expected
-            });
+        // Some are open for a moment only: a connection, the check of a file. One that each restart leaves behind would be
+        // in none of these.
+        let now = |agent: &TestAgent| {
+            let mut found = targets(&descriptors(agent.pid()));
+            // SQLite keeps one that was closed while another has locks on its file, for the next who opens that.
+            found.dedup_by(|one, other| one == other && one.ends_with(".db"));
+            found
         };
-        // What is open for a moment only, such as a connection, is gone in the next.
-        let mut first = targets(&descriptors(agent.pid()));
-        agent.until("nothing changes", |agent| {
-            std::mem::replace(&mut first, targets(&descriptors(agent.pid()))) == first
-        });
+        let seen: Vec<_> = (0..30).map(|_| now(&agent)).collect();
         for _ in 0..4 {
             restarted(&agent);
         }
-        steady(&agent, &first);
+        agent.until("the descriptors are those of the first restart", |agent| {
+            seen.contains(&now(agent))
+        });
     }
 }
 
