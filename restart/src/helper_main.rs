@@ -84,7 +84,7 @@ fn replace(mut parcel: Parcel, link: OwnedFd) -> io::Result<ExitCode> {
     let mut link = Link(Some(link));
     match link.wait_for_go(&old)? {
         Next::Leave => {
-            tracing::info!(pid, "the restart was called off");
+            tracing::info!(pid, "the agent has given the restart up");
             return Ok(ExitCode::SUCCESS);
         }
         Next::Start => {
@@ -96,7 +96,6 @@ fn replace(mut parcel: Parcel, link: OwnedFd) -> io::Result<ExitCode> {
             tracing::info!(pid, "SIGTERM was sent to the agent");
             let grace = Duration::from_millis(parcel.order.kill_after_ms);
             match link.wait_for_end(&old, Some(monotonic() + grace))? {
-                End::CalledOff => return Ok(ExitCode::SUCCESS),
                 End::Ended => {}
                 End::Late => kill(&old, &mut link, &parcel, grace)?,
             }
@@ -133,7 +132,7 @@ fn kill(old: &Watched, link: &mut Link, parcel: &Parcel, grace: Duration) -> io:
     old.signal(Signal::KILL)?;
     let pid = parcel.order.old.pid;
     tracing::warn!(pid, ?grace, "the agent did not end in time after SIGTERM and was killed");
-    // Nothing can be called off any more.
+    // Nobody is left to ask anything.
     link.0 = None;
     while link.wait_for_end(old, Some(monotonic() + REMIND))? != End::Ended {
         tracing::warn!(pid, "the killed agent is still in the kernel; waiting");
@@ -156,7 +155,6 @@ enum Next {
 #[derive(PartialEq, Eq)]
 enum End {
     Ended,
-    CalledOff,
     Late,
 }
 
@@ -178,14 +176,13 @@ impl Link {
             let woken = old.wait(self.0.as_ref().map(AsFd::as_fd), None)?;
             // What was said before the end counts, so it is heard first.
             match self.hear()? {
-                Some(Heard::Word(Word::Go)) => return self.just_before_sigterm(),
-                Some(Heard::Word(Word::CallOff)) => return Ok(Next::Leave),
+                Some(Heard::Word(Word::Go)) => return Ok(Next::Replace),
                 Some(Heard::Word(Word::Ready)) => {}
                 Some(Heard::HungUp) => {
                     // An ending process closes its descriptors a little before it counts as ended.
                     return match self.wait_for_end(old, Some(monotonic() + PATIENCE))? {
                         End::Ended => Ok(Next::Start),
-                        End::CalledOff | End::Late => Ok(Next::Leave),
+                        End::Late => Ok(Next::Leave),
                     };
                 }
                 None if woken.ended => return Ok(Next::Start),
@@ -202,22 +199,11 @@ impl Link {
         }
     }
 
-    /// This process may have been stopped for long: what was called off meanwhile must not be signalled.
-    fn just_before_sigterm(&mut self) -> io::Result<Next> {
-        while let Some(heard) = self.hear()? {
-            if heard == Heard::Word(Word::CallOff) {
-                return Ok(Next::Leave);
-            }
-        }
-        Ok(Next::Replace)
-    }
-
     fn wait_for_end(&mut self, old: &Watched, deadline: Option<Duration>) -> io::Result<End> {
         loop {
             let left = deadline.map(|deadline| deadline.saturating_sub(monotonic()));
             let woken = old.wait(self.0.as_ref().map(AsFd::as_fd), left)?;
             match self.hear()? {
-                Some(Heard::Word(Word::CallOff)) => return Ok(End::CalledOff),
                 // The agent asks whether somebody is there before it ends.
                 Some(Heard::Word(Word::Ready)) => self.answer(),
                 Some(Heard::Word(Word::Go) | Heard::HungUp) | None => {}

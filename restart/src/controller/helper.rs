@@ -110,7 +110,7 @@ impl Helper {
         match hear_within(link, READY_TIMEOUT) {
             Ok(Some(Heard::Word(Word::Ready))) => Ok(helper),
             Ok(Some(Heard::HungUp)) => Err(ended()),
-            Ok(Some(Heard::Word(Word::Go | Word::CallOff))) => {
+            Ok(Some(Heard::Word(Word::Go))) => {
                 Err(ReplaceError::Helper("it answered something else than asked".to_owned()))
             }
             Ok(None) => {

@@ -168,8 +168,6 @@ pub(crate) enum Word {
     Ready,
     /// Agent: replace me.
     Go,
-    /// Agent: leave without starting anything.
-    CallOff,
 }
 
 /// What is heard on the link.
@@ -190,7 +188,6 @@ pub(crate) fn say(link: BorrowedFd<'_>, word: Word) -> io::Result<()> {
     let byte: &[u8] = match word {
         Word::Ready => b"r",
         Word::Go => b"g",
-        Word::CallOff => b"x",
     };
     send(link, byte, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
     Ok(())
@@ -204,7 +201,6 @@ pub(crate) fn hear(link: BorrowedFd<'_>) -> io::Result<Option<Heard>> {
         Ok(_) => match &byte {
             b"r" => Ok(Some(Heard::Word(Word::Ready))),
             b"g" => Ok(Some(Heard::Word(Word::Go))),
-            b"x" => Ok(Some(Heard::Word(Word::CallOff))),
             _ => Err(io::Error::new(io::ErrorKind::InvalidData, "an unknown word was said")),
         },
         Err(Errno::AGAIN | Errno::INTR) => Ok(None),
@@ -282,12 +278,12 @@ mod tests {
         let (agent, helper) = pair().unwrap();
         assert_eq!(hear(helper.as_fd()).unwrap(), None);
         say(agent.as_fd(), Word::Go).unwrap();
-        say(agent.as_fd(), Word::CallOff).unwrap();
+        say(agent.as_fd(), Word::Ready).unwrap();
         drop(agent);
         // A process that another test is starting may keep the end open for a moment.
         let heard =
             [(); 3].map(|()| hear_within(helper.as_fd(), Duration::from_secs(5)).unwrap().unwrap());
-        assert_eq!(heard, [Heard::Word(Word::Go), Heard::Word(Word::CallOff), Heard::HungUp]);
+        assert_eq!(heard, [Heard::Word(Word::Go), Heard::Word(Word::Ready), Heard::HungUp]);
         assert!(say(helper.as_fd(), Word::Ready).is_err());
     }
 

@@ -30,40 +30,11 @@ fn nothing_is_done_to_the_agent_before_it_says_go() {
 }
 
 #[test]
-fn an_agent_that_calls_off_before_go_is_left_alone() {
-    let (child, watched, ours, mut link) = agent();
-    say(ours.as_fd(), Word::CallOff).unwrap();
-    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Leave));
-    end(child);
-}
-
-#[test]
 fn an_agent_that_has_ended_before_go_is_started_at_once() {
     let (child, watched, ours, mut link) = agent();
     end(child);
     drop(ours);
     assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Start));
-}
-
-#[test]
-fn an_agent_that_calls_off_and_then_ends_is_not_started_again() {
-    let (child, watched, ours, mut link) = agent();
-    say(ours.as_fd(), Word::Go).unwrap();
-    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Replace));
-    say(ours.as_fd(), Word::CallOff).unwrap();
-    drop(ours);
-    end(child);
-    assert!(link.wait_for_end(&watched, None).unwrap() == End::CalledOff);
-}
-
-#[test]
-fn a_helper_that_slept_from_go_to_call_off_signals_nobody() {
-    let (child, watched, ours, mut link) = agent();
-    for word in [Word::Go, Word::Ready, Word::CallOff] {
-        say(ours.as_fd(), word).unwrap();
-    }
-    assert!(matches!(link.wait_for_go(&watched).unwrap(), Next::Leave));
-    end(child);
 }
 
 #[test]
