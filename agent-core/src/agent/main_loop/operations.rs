@@ -294,7 +294,10 @@ impl Agent {
         // The main loop waits meanwhile, so not for as long as all ways together may take.
         let renounced =
             tokio::time::timeout(RENOUNCE_PATIENCE, self.core.controller.renounce()).await;
-        let late = |_| Err(format!("the service manager did not answer in {RENOUNCE_PATIENCE:?}"));
+        let late = |_| {
+            let time = RENOUNCE_PATIENCE;
+            Err(format!("the service manager did not answer in {time:?}, and may stop it yet"))
+        };
         if let Err(reason) = renounced.unwrap_or_else(late) {
             let text = format!(
                 "the agent was not stopped, because it would be started again: {reason}; stop its unit with systemctl"

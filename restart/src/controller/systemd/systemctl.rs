@@ -37,9 +37,10 @@ pub(super) async fn stop(unit: Option<&OwnUnit>) -> Result<(), String> {
     stopping.map_err(|error| error.to_string())?
 }
 
-/// The type of the job that systemd has for the unit: `restart`, `start`, `stop`, …; `None` when it has none.
-pub(super) async fn job(unit: Option<&OwnUnit>) -> Result<Option<String>, String> {
-    let (id, of_user) = name(unit)?;
+/// The type of the job that systemd has for the unit that the control group names: `restart`, `start`, `stop`, …; `None` when
+/// it has none. Takes a second at most.
+pub(super) async fn job() -> Result<Option<String>, String> {
+    let (id, of_user) = name(None)?;
     let asking = move || {
         let mut command = systemctl(of_user);
         command.args(["list-jobs", "--no-legend", "--plain", "--", &id]).stdout(Stdio::piped());
