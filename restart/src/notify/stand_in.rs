@@ -12,21 +12,32 @@ use crate::{Notifier, StartEnvironment};
 /// Receives what a notifier sends.
 #[derive(Debug)]
 pub(crate) struct Manager {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     pub(crate) socket: UnixDatagram,
 }
 
 /// A manager, and a notifier that talks to it.
 pub(crate) fn manager() -> (Manager, Notifier) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("notify");
+    let path = folder.path().join(NAME);
     let socket = UnixDatagram::bind(&path).unwrap();
     let environment =
         StartEnvironment { notify_socket: Some(path.into()), ..StartEnvironment::default() };
-    (Manager { _folder: folder, socket }, Notifier::from(&environment))
+    (Manager { folder, socket }, Notifier::from(&environment))
 }
 
+/// The name of the socket in its folder.
+const NAME: &str = "notify";
+
 impl Manager {
+    /// Nothing that is sent meanwhile arrives.
+    pub(crate) fn is_away_during(&self, act: impl FnOnce()) {
+        let (here, away) = (self.folder.path().join(NAME), self.folder.path().join("away"));
+        std::fs::rename(&here, &away).unwrap();
+        act();
+        std::fs::rename(away, here).unwrap();
+    }
+
     /// The next message and the descriptors that came with it.
     pub(crate) fn receive(&self) -> (String, Vec<OwnedFd>) {
         let mut bytes = [0; 512];

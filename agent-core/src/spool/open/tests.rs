@@ -141,3 +141,18 @@ fn a_missing_folder_is_an_error_that_names_the_file() {
     let error = error.err().unwrap().to_string();
     assert!(error.contains("missing/events.db"), "{error}");
 }
+
+#[test]
+fn damage_that_shows_in_the_first_look_of_an_unchecked_file_is_set_aside_at_once() {
+    let (folder, path) = place();
+    filled(&path);
+    let mut bytes = fs::read(&path).unwrap();
+    // All but the schema and the version, which every opening reads.
+    bytes[8_192..].fill(0xAA);
+    fs::write(&path, bytes).unwrap();
+    let limits = crate::SpoolLimits { check_up_to: 0, ..crate::SpoolLimits::default() };
+    let opened = crate::Spool::open(&path, limits, crate::wall_clock::now).unwrap();
+    let kept = opened.set_aside.expect("the damaged file is set aside");
+    assert_eq!(kept.kept_as, folder.path().join("events.db.corrupt-1"));
+    opened.spool.close();
+}

@@ -45,6 +45,25 @@ fn another_one_under_the_same_name_takes_the_place_of_the_first() {
 }
 
 #[test]
+fn what_the_manager_did_not_get_is_sent_when_it_is_kept_again() {
+    let (first, second) = (fd(), fd());
+    let (manager, notifier) = manager();
+    let store = DescriptorStore::new(notifier);
+    store.keep("a", first.as_fd()).unwrap();
+    manager.is_away_during(|| {
+        let kept = store.keep("a", second.as_fd());
+        assert!(matches!(kept, Err(KeepError::Notify(_))), "{kept:?}");
+    });
+    store.keep("a", second.as_fd()).unwrap();
+    store.keep("a", second.as_fd()).unwrap();
+    store.notifier().status("over").unwrap();
+    assert_eq!(
+        manager.read_until_status(),
+        ["FDSTORE=1\nFDNAME=a", "FDSTOREREMOVE=1\nFDNAME=a", "FDSTORE=1\nFDNAME=a"]
+    );
+}
+
+#[test]
 fn what_was_adopted_is_not_given_again_and_what_was_rejected_is_removed() {
     let rejected = |name: Option<&str>| Rejected {
         name: name.map(str::to_owned),
