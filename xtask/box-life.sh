@@ -1,8 +1,8 @@
 # What every kind of box has in common: names, locks, cgroups, and that nothing of it is left.
 #
 # Sourced, with these variables set: KIND (the script's name without .sh), SELF (its path), NAME and
-# OWNER of the box, and TIMEOUT, the seconds for the boot. Sets TARGET, BASE and DIR, the folder in
-# which the state of the box is kept. The script has the verb `__keep`, which calls `keep "$@"`.
+# OWNER of the box, TIMEOUT, the seconds for the boot, and MANAGER, the words that ask the manager inside. Sets TARGET, BASE and DIR, the folder in
+# which the state of the box is kept. The script ends with `do_verb "$@"`.
 #
 # Files in DIR: pid (the process whose namespaces are entered), owner, keeper, booted.
 
@@ -191,20 +191,51 @@ await_child() {
     record "$DIR/pid" "$child"
 }
 
-# Waits until the manager, asked by `enter PID systemctl` and further arguments, has started its units.
+# Waits until the manager of the box with PID 1 $1 has started its units.
 await_boot() {
     local pid=$1 state
-    shift
     while :; do
-        state=$(enter "$pid" systemctl "$@" is-system-running 2>/dev/null)
+        state=$(enter "$pid" "${MANAGER[@]}" is-system-running 2>/dev/null)
         case $state in running | degraded) break ;; esac
         recorded "$DIR/pid" >/dev/null || boot_failed "PID 1 of the box died"
         if [ $SECONDS -ge "$TIMEOUT" ]; then
-            (enter "$pid" systemctl "$@" list-jobs) >&2
+            (enter "$pid" "${MANAGER[@]}" list-jobs) >&2
             boot_failed "still ${state:-silent} after $TIMEOUT s"
         fi
         sleep 0.02
     done
     : >"$DIR/booted"
     say "$NAME is $state, PID 1 is host pid $pid"
+}
+
+# ---- the verbs --------------------------------------------------------------------------
+
+# Does what the words say. The script has `enter`, and `become_init`, which becomes PID 1 inside.
+do_verb() {
+    local verb=${1:-} pid
+    [ $# -eq 0 ] || shift
+    case $verb in
+        up) up ;;
+        exec | sh)
+            [ $# -gt 0 ] || { say "$verb wants something to run"; exit 2; }
+            pid=$(recorded "$DIR/pid") || die "$NAME is not up"
+            [ "$verb" = exec ] || set -- bash -c "$@"
+            enter "$pid" "$@"
+            ;;
+        status)
+            if pid=$(recorded "$DIR/pid"); then
+                echo "up, PID 1 is host pid $pid, $(enter "$pid" "${MANAGER[@]}" is-system-running)"
+            else
+                echo down
+                exit 3
+            fi
+            ;;
+        down) down ;;
+        __init) become_init ;;
+        __keep) keep "$@" ;;
+        *)
+            sed -n '2,/^set -u/ { /^#/ s/^# \{0,1\}//p }' "$SELF" >&2
+            exit 2
+            ;;
+    esac
 }

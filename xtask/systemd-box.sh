@@ -40,6 +40,7 @@ BIND=${SYSTEMD_BOX_BIND:-}
 NAMESPACES=(--pid --mount --cgroup --ipc --uts)
 ENTER=(-p -m -C -i -u)
 [ "$NET" = host ] || { NAMESPACES+=(--net); ENTER+=(-n); }
+MANAGER=(systemctl)
 # shellcheck source=box-life.sh
 . "$(dirname "$SELF")/box-life.sh"
 
@@ -183,7 +184,7 @@ configure_units() {
     printf '%s\n' '[Manager]' DefaultTimeoutStopSec=10s ShowStatus=no >root/etc/systemd/system.conf.d/systemd-box.conf
 }
 
-become_systemd() {
+become_init() {
     set -e
     local systemd
     systemd=$(systemd_binary)
@@ -205,31 +206,4 @@ become_systemd() {
         "$systemd" --system --unit=basic.target --log-target=journal </dev/null >/dev/null 2>&1
 }
 
-# ---- the verbs --------------------------------------------------------------------------
-
-verb=${1:-}
-[ $# -eq 0 ] || shift
-case $verb in
-    up) up ;;
-    exec | sh)
-        [ $# -gt 0 ] || { say "$verb wants something to run"; exit 2; }
-        pid=$(recorded "$DIR/pid") || die "$NAME is not up"
-        [ "$verb" = exec ] || set -- bash -c "$@"
-        enter "$pid" "$@"
-        ;;
-    status)
-        if pid=$(recorded "$DIR/pid"); then
-            echo "up, PID 1 is host pid $pid, $(enter "$pid" systemctl is-system-running)"
-        else
-            echo down
-            exit 3
-        fi
-        ;;
-    down) down ;;
-    __init) become_systemd ;;
-    __keep) keep "$@" ;;
-    *)
-        sed -n '2,/^set -u/ { /^#/ s/^# \{0,1\}//p }' "$SELF" >&2
-        exit 2
-        ;;
-esac
+do_verb "$@"

@@ -39,6 +39,7 @@ BUS=${USER_BOX_BUS:-session}
 TIMEOUT=${USER_BOX_TIMEOUT:-30}
 NAMESPACES=(--pid --mount --cgroup --ipc --net)
 ENTER=(-p -m -C -i -n)
+MANAGER=(systemctl --user)
 # shellcheck source=box-life.sh
 . "$(dirname "$SELF")/box-life.sh"
 
@@ -86,7 +87,7 @@ up() {
     check_machine
     claim_box
     await_child "$(start_init)" user-box.sh
-    await_boot "$(recorded "$DIR/pid")" --user
+    await_boot "$(recorded "$DIR/pid")"
     [ "$BUS" = none ] || await_bus "$(recorded "$DIR/pid")"
 }
 
@@ -169,31 +170,4 @@ become_init() {
     wait $!
 }
 
-# ---- the verbs --------------------------------------------------------------------------
-
-verb=${1:-}
-[ $# -eq 0 ] || shift
-case $verb in
-    up) up ;;
-    exec | sh)
-        [ $# -gt 0 ] || { say "$verb wants something to run"; exit 2; }
-        pid=$(recorded "$DIR/pid") || die "$NAME is not up"
-        [ "$verb" = exec ] || set -- bash -c "$@"
-        enter "$pid" "$@"
-        ;;
-    status)
-        if pid=$(recorded "$DIR/pid"); then
-            echo "up, PID 1 is host pid $pid, $(enter "$pid" systemctl --user is-system-running)"
-        else
-            echo down
-            exit 3
-        fi
-        ;;
-    down) down ;;
-    __init) become_init ;;
-    __keep) keep "$@" ;;
-    *)
-        sed -n '2,/^set -u/ { /^#/ s/^# \{0,1\}//p }' "$SELF" >&2
-        exit 2
-        ;;
-esac
+do_verb "$@"

@@ -13,6 +13,8 @@
     reason = "a test"
 )]
 
+#[path = "support/pid_namespace.rs"]
+mod pid_namespace;
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;

@@ -9,34 +9,14 @@
     reason = "a test"
 )]
 
+#[path = "support/pid_namespace.rs"]
+mod pid_namespace;
 #[path = "support/agent.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod support;
 
-use std::process::{Command, Stdio};
-
+use pid_namespace::{obstacle, unshare};
 use support::{TestAgent, binary, skip};
-
-/// What makes a process PID 1 of a namespace of its own, as this user.
-fn unshare() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command
-}
-
-/// Why there can be no namespace here, if so.
-fn obstacle() -> Option<String> {
-    match unshare().arg("true").stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => {
-            Some(format!("no pid namespace: {}", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-        Err(error) => Some(format!("no `unshare`: {error}")),
-    }
-}
 
 #[test]
 fn as_pid_one_the_agent_restarts_in_place_and_the_namespace_lives_on() {

@@ -22,8 +22,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-use support::{PATIENCE, TestAgent, scripted_binary};
+use support::{PATIENCE, TestAgent, delivered_in, scripted_binary};
 use systemd_box::{SystemdBox, boot, inside};
 
 /// Each start of the module takes a while in which nobody reads the queue.
@@ -162,14 +161,7 @@ fn memory_that_somebody_could_change_is_refused_and_removed_from_the_store() {
 
 /// The events of files in the box.
 fn delivered(up: &SystemdBox) -> BTreeMap<String, u32> {
-    let mut files = BTreeMap::new();
-    for line in up.sh("cat /var/lib/wazuh-agent/events.ndjson || true").lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        if let Some(original) = event["event"]["original"].as_str() {
-            *files.entry(original.to_owned()).or_default() += 1;
-        }
-    }
-    files
+    delivered_in(&up.sh("cat /var/lib/wazuh-agent/events.ndjson || true"))
 }
 
 fn until(up: &SystemdBox, met: impl Fn() -> bool) {

@@ -20,8 +20,7 @@ mod systemd_box;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use serde_json::Value;
-use support::{PATIENCE, binary, scripted_binary};
+use support::{PATIENCE, binary, delivered_in, scripted_binary};
 use systemd_box::{SystemdBox, boot, inside};
 
 const CONFIG: &str =
@@ -29,14 +28,7 @@ const CONFIG: &str =
 
 /// How often each line was delivered.
 fn delivered(up: &SystemdBox) -> BTreeMap<String, u32> {
-    let mut lines = BTreeMap::new();
-    for line in up.sh("cat /var/lib/wazuh-agent/events.ndjson || true").lines() {
-        let event: Value = serde_json::from_str(line).unwrap();
-        if let Some(original) = event["event"]["original"].as_str() {
-            *lines.entry(original.to_owned()).or_default() += 1;
-        }
-    }
-    lines
+    delivered_in(&up.sh("cat /var/lib/wazuh-agent/events.ndjson || true"))
 }
 
 fn until_delivered(up: &SystemdBox, lines: usize) -> BTreeMap<String, u32> {

@@ -1,10 +1,11 @@
 //! An agent without a service manager: started by hand, or as the first process of a pid namespace.
 
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::pid_namespace::{obstacle, unshare};
 use crate::place::{Part, Place, Way, configuration};
 use crate::support::{TestAgent, scripted_binary};
 
@@ -18,7 +19,7 @@ pub(crate) struct Hand {
 impl Hand {
     pub(crate) fn new(way: Way) -> Result<Self, String> {
         if way == Way::PidOne
-            && let Some(reason) = no_namespace()
+            && let Some(reason) = obstacle()
         {
             return Err(reason);
         }
@@ -125,26 +126,5 @@ impl Place for Hand {
 
     fn restart_by_others(&self) {
         assert!(self.agent.cli(&["restart", "--no-wait"]).status.success());
-    }
-}
-
-/// What makes a process PID 1 of a namespace of its own, as this user.
-fn unshare() -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
-    if !rustix::process::geteuid().is_root() {
-        command.args(["--user", "--map-root-user"]);
-    }
-    command
-}
-
-/// Why there can be no namespace here, if so.
-fn no_namespace() -> Option<String> {
-    match unshare().arg("true").stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => {
-            Some(format!("no pid namespace: {}", String::from_utf8_lossy(&output.stderr).trim()))
-        }
-        Err(error) => Some(format!("no `unshare`: {error}")),
     }
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::Value;
 
 use crate::hand::Hand;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, delivered_in};
 use crate::unit::Unit;
 use crate::user_unit::UserUnit;
 
@@ -211,15 +211,7 @@ impl dyn Place + '_ {
     }
 
     fn delivered(&self) -> BTreeMap<String, u32> {
-        let mut lines = BTreeMap::new();
         let events = self.part(Part::State).join("events.ndjson");
-        let text = fs::read_to_string(events).unwrap_or_default();
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let event: Value = serde_json::from_str(line).unwrap();
-            if let Some(original) = event["event"]["original"].as_str() {
-                *lines.entry(original.to_owned()).or_default() += 1;
-            }
-        }
-        lines
+        delivered_in(&fs::read_to_string(events).unwrap_or_default())
     }
 }

@@ -163,16 +163,7 @@ impl TestAgent {
 
     /// How often each line was delivered to the output file.
     pub(crate) fn delivered(&self) -> BTreeMap<String, u32> {
-        let mut lines = BTreeMap::new();
-        let text = fs::read_to_string(self.path("state/events.ndjson")).unwrap_or_default();
-        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
-            let event: Value = serde_json::from_str(line).unwrap();
-            // Warnings have no line.
-            if let Some(original) = event["event"]["original"].as_str() {
-                *lines.entry(original.to_owned()).or_default() += 1;
-            }
-        }
-        lines
+        delivered_in(&fs::read_to_string(self.path("state/events.ndjson")).unwrap_or_default())
     }
 
     /// Looks until `met` holds; fails with the agent's log when it never does.
@@ -211,6 +202,19 @@ impl Drop for TestAgent {
             pidfd_send_signal(&process, Signal::KILL).ok();
         }
     }
+}
+
+/// How often each line is among the delivered events. An event that is not whole yet does not count.
+pub(crate) fn delivered_in(events: &str) -> BTreeMap<String, u32> {
+    let mut lines = BTreeMap::new();
+    for line in events.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+        let event: Value = serde_json::from_str(line).unwrap();
+        // Warnings have no line.
+        if let Some(original) = event["event"]["original"].as_str() {
+            *lines.entry(original.to_owned()).or_default() += 1;
+        }
+    }
+    lines
 }
 
 /// Signals a process by its pid, which the test knows to be of its agent.
