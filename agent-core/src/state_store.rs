@@ -93,6 +93,18 @@ impl StateStore {
         Self { folder: folder.into() }
     }
 
+    /// The folder of a module, made if it is not there, with mode 0700 in any case. Its path is absolute. Files called `state*` in
+    /// it are those of this store; the rest is the module's.
+    ///
+    /// # Errors
+    /// Why it cannot be made or protected.
+    pub fn folder_of(&self, module: &ModuleName) -> Result<PathBuf, StateStoreError> {
+        let folder = self.folder.join(module.as_str());
+        make_private(&self.folder)?;
+        make_private(&folder)?;
+        std::path::absolute(&folder).map_err(failed("find", &folder))
+    }
+
     /// Saves a state durably. The state before is kept as `state.previous`. A crash at any moment leaves the old state
     /// or the new one, whole.
     ///
@@ -104,9 +116,7 @@ impl StateStore {
         version: u32,
         bytes: &[u8],
     ) -> Result<(), StateStoreError> {
-        let folder = self.folder.join(module.as_str());
-        make_private(&self.folder)?;
-        make_private(&folder)?;
+        let folder = self.folder_of(module)?;
         let state = folder.join("state");
         keep_previous(&state, &folder.join("state.previous"))?;
         replace_file(&state, &seal(module, version, bytes), 0o600)?;

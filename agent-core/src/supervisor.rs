@@ -12,6 +12,7 @@ mod start;
 mod tasks;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use module_api::{Module, ModuleKind, ModuleName};
@@ -40,6 +41,8 @@ pub(crate) struct Supervisor {
     slots: Mutex<BTreeMap<ModuleName, Slot>>,
     spool: Arc<Spool>,
     states: StateStore,
+    /// Folders whose files no module may open.
+    own_folders: Vec<PathBuf>,
     /// What outlives the process; the sensors of modules are among it.
     descriptors: DescriptorStore,
     sensor_gate: Gate,
@@ -49,17 +52,19 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor without modules. Failures of running modules are sent to `failures`.
+    /// A supervisor without modules. Failures of running modules are sent to `failures`; modules are told to keep out of
+    /// `own_folders`.
     #[must_use]
     pub(crate) fn new(
         spool: Arc<Spool>,
         states: StateStore,
+        own_folders: Vec<PathBuf>,
         descriptors: DescriptorStore,
         failures: mpsc::UnboundedSender<Failure>,
     ) -> Self {
         let changed = watch::Sender::new(());
         let (slots, sensor_gate) = (Mutex::default(), Gate::default());
-        Self { slots, spool, states, descriptors, sensor_gate, failures, changed }
+        Self { slots, spool, states, own_folders, descriptors, sensor_gate, failures, changed }
     }
 
     /// Makes a module known with its section, or replaces its section; a running instance keeps the old one.

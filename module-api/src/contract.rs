@@ -90,7 +90,8 @@ impl Default for Patience {
     }
 }
 
-/// Runs all checks, one after the other, each on new instances with an empty spool. Calls are dropped on purpose only if all
+/// Runs all checks, one after the other, each on new instances with an empty spool and an empty
+/// [`folder`](crate::StartContext::folder), which the instances of one check leave to each other and which is removed at its end. Calls are dropped on purpose only if all
 /// else is well.
 ///
 /// The runtime should be that of this test alone, because tasks that are left over are counted. Ends after at most some

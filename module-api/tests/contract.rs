@@ -3,6 +3,8 @@
 
 #[path = "contract/faulty.rs"]
 mod faulty;
+#[path = "contract/filing.rs"]
+mod filing;
 
 use faulty::{Case, Fault};
 use module_api::contract::{Rule, Violations, check};

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,6 +76,9 @@ impl Scene {
             checkpoints: self.world.checkpoints.lock().unwrap().clone(),
             sensors: Vec::new(),
             keeper: Arc::new(NoKeeper),
+            // Nothing here keeps files.
+            folder: PathBuf::new(),
+            own_folders: Vec::new(),
             events: Arc::<World>::clone(&self.world),
             tasks: Arc::<World>::clone(&self.world),
         }

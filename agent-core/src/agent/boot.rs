@@ -92,8 +92,9 @@ pub(crate) async fn boot(setup: Setup) -> Result<Booted, RunError> {
     ask_for_time_to_start(&notifier, &config);
 
     let (failures_to, failures) = mpsc::unbounded_channel();
-    let states = StateStore::new(paths.state("modules"));
-    let supervisor = Supervisor::new(Arc::clone(&spool), states, descriptors.clone(), failures_to);
+    let (states, own) = (StateStore::new(paths.state("modules")), paths.own_folders());
+    let supervisor =
+        Supervisor::new(Arc::clone(&spool), states, own, descriptors.clone(), failures_to);
     make_known(&kinds, &config, &supervisor);
     let history = RestartHistory::new(paths.state("restarts.json"));
     let core = Arc::new(Core {

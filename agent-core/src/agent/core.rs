@@ -59,6 +59,15 @@ impl Paths {
         named.unwrap_or_else(|| self.run_dir.join("control.sock"))
     }
 
+    /// The folders whose files no module may open, as they are and as they were given. The state folder exists by then.
+    pub(crate) fn own_folders(&self) -> Vec<PathBuf> {
+        let resolved = std::fs::canonicalize(&self.state_dir);
+        let mut folders: Vec<PathBuf> =
+            [resolved, std::path::absolute(&self.state_dir)].into_iter().flatten().collect();
+        folders.dedup();
+        folders
+    }
+
     pub(crate) fn state(&self, name: &str) -> PathBuf {
         self.state_dir.join(name)
     }

@@ -41,6 +41,21 @@ fn any_bytes_come_back_as_they_were_saved() {
 }
 
 #[test]
+fn a_module_gets_its_folder_for_itself_and_keeps_what_it_puts_there() {
+    let (folder, store, fim) = place();
+    let made = store.folder_of(&fim).unwrap();
+    assert_eq!(made, folder.path().join("modules/fim"));
+    fs::write(made.join("baseline.db"), "rows").unwrap();
+    fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+    store.save(&fim, 1, b"x").unwrap();
+    assert_eq!(store.folder_of(&fim).unwrap(), made);
+    assert_eq!(fs::metadata(&made).unwrap().mode() & 0o777, 0o700);
+    assert_eq!(fs::read(made.join("baseline.db")).unwrap(), b"rows");
+    let other = store.folder_of(&ModuleName::new("sca").unwrap()).unwrap();
+    assert_eq!(fs::read_dir(other).unwrap().count(), 0);
+}
+
+#[test]
 fn states_are_for_the_owner_alone() {
     let (folder, store, fim) = place();
     DirBuilder::new().mode(0o755).create(folder.path().join("modules")).unwrap();

@@ -37,8 +37,9 @@ impl Scene {
         let events = folder.path().join("events.db");
         let spool = Spool::open(&events, SpoolLimits::default(), wall_clock::now).unwrap().spool;
         let states = StateStore::new(folder.path().join("modules"));
+        let own = vec![folder.path().to_owned()];
         let (sender, failures) = mpsc::unbounded_channel();
-        let supervisor = Supervisor::new(spool, states, DescriptorStore::default(), sender);
+        let supervisor = Supervisor::new(spool, states, own, DescriptorStore::default(), sender);
         for kind in kinds {
             supervisor.configure(Arc::clone(kind), section.clone(), true);
         }

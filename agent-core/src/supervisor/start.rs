@@ -38,6 +38,14 @@ pub(crate) enum StartModuleError {
         /// What the disk said.
         reason: String,
     },
+    /// The folder for its files cannot be made.
+    #[error("module {module} has no folder for its files: {reason}")]
+    Folder {
+        /// Which module.
+        module: ModuleName,
+        /// What the disk said.
+        reason: String,
+    },
     /// Its `start` failed, panicked or took too long.
     #[error("module {module} did not start: {reason}")]
     Start {
@@ -173,13 +181,25 @@ impl Supervisor {
         tasks: Arc<dyn TaskSpawner>,
     ) -> Result<StartContext, StartModuleError> {
         let unreadable = |reason: String| StartModuleError::State { module: name.clone(), reason };
+        let folder = self.states.folder_of(name).map_err(|error| StartModuleError::Folder {
+            module: name.clone(),
+            reason: error.to_string(),
+        })?;
         let loaded = self.states.load(name).map_err(|error| unreadable(error.to_string()))?;
         self.warn_about_state(name, &loaded).await;
         let checkpoints =
             self.spool.checkpoints(name).map_err(|error| unreadable(error.to_string()))?;
         let sensors = self.sensors(name);
-        let (state, keeper) = (loaded.restored, Arc::new(keeper.clone()));
-        Ok(StartContext { state, checkpoints, sensors, keeper, events, tasks })
+        Ok(StartContext {
+            state: loaded.restored,
+            checkpoints,
+            sensors,
+            keeper: Arc::new(keeper.clone()),
+            folder,
+            own_folders: self.own_folders.clone(),
+            events,
+            tasks,
+        })
     }
 
     async fn warn_about_state(&self, name: &ModuleName, loaded: &Loaded) {

@@ -1,8 +1,12 @@
 //! Instances of the subject that come and go around one spool, as they do in the agent.
 
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
@@ -25,6 +29,8 @@ pub(super) struct Station<'a> {
     state: Restored,
     sensors: Vec<SensorFd>,
     kept: Arc<Kept>,
+    /// The state folder of an agent, made for the first instance and removed with the station.
+    agent: Option<TempDir>,
     instances: u32,
     /// Tasks that the runtime had before.
     tasks_before: usize,
@@ -63,6 +69,7 @@ impl<'a> Station<'a> {
             state: Restored::Nothing,
             sensors: Vec::new(),
             kept: Arc::default(),
+            agent: None,
             instances: 0,
             tasks_before: alive_tasks(),
         }
@@ -81,15 +88,37 @@ impl<'a> Station<'a> {
             number: self.instances,
         };
         self.check_name(&instance)?;
+        let (own, folder) = self.folders(instance.module.name())?;
         let context = StartContext {
             state: self.state.clone(),
             checkpoints: self.ledger.books().checkpoints.clone(),
             sensors: self.kept.with(std::mem::take(&mut self.sensors)),
             keeper: Arc::<Kept>::clone(&self.kept),
+            folder,
+            own_folders: vec![own],
             events: Arc::<Sink>::clone(&instance.sink),
             tasks: Arc::<CountedTasks>::clone(&instance.tasks),
         };
         Ok((instance, context))
+    }
+
+    /// The folder of the agent, and in it that of the module, which is the same for all instances of this check.
+    fn folders(&mut self, name: &ModuleName) -> Result<(PathBuf, PathBuf), Violation> {
+        let failed = |error: std::io::Error| {
+            let seen = format!("no temporary folder could be made for it: {error}");
+            Violation::new(Rule::StartWorks, seen)
+        };
+        let agent = match self.agent.take() {
+            Some(agent) => agent,
+            None => tempfile::tempdir().map_err(failed)?,
+        };
+        // Without symbolic links, as the agent has it.
+        let own = agent.path().canonicalize().map_err(failed)?;
+        let folder = own.join("modules").join(name.as_str());
+        let mut private = DirBuilder::new();
+        private.recursive(true).mode(0o700).create(&folder).map_err(failed)?;
+        self.agent = Some(agent);
+        Ok((own, folder))
     }
 
     /// The next instance, started.

@@ -1,6 +1,7 @@
 //! Where a module of the stage publishes its events, until the host lets go of it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +22,9 @@ impl Sink {
             checkpoints: BTreeMap::new(),
             sensors: Vec::new(),
             keeper: Arc::new(NoKeeper),
+            // Nothing here keeps files.
+            folder: PathBuf::new(),
+            own_folders: Vec::new(),
             events: Arc::new(self),
             tasks: Arc::new(Tasks),
         }

@@ -75,3 +75,23 @@ async fn cut_budgets_hold_at_once_and_are_warned_about_whenever_they_have_change
     let expected = ["restart.timeout 30s", "restart.timeout 45s", "restart.timeout 45s"];
     assert_eq!(warnings(&core), expected, "what fits is no reason to warn, but what follows it");
 }
+
+#[test]
+fn the_folders_of_the_agent_are_known_as_they_are_and_as_they_were_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().canonicalize().unwrap();
+    std::fs::create_dir(root.join("disk")).unwrap();
+    std::os::unix::fs::symlink("disk", root.join("state")).unwrap();
+    let own = |state: &str| {
+        let paths = Paths {
+            config: root.join("agent.yml"),
+            config_is_given: false,
+            state_dir: root.join(state),
+            run_dir: root.join("run"),
+            socket: None,
+        };
+        paths.own_folders()
+    };
+    assert_eq!(own("disk"), [root.join("disk")]);
+    assert_eq!(own("state"), [root.join("disk"), root.join("state")]);
+}

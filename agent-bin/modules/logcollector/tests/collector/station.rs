@@ -97,6 +97,9 @@ impl Station {
             checkpoints: self.spool.stored().checkpoints,
             sensors: Vec::new(),
             keeper: Arc::new(NoKeeper),
+            // The module keeps no files.
+            folder: PathBuf::new(),
+            own_folders: Vec::new(),
             events: Arc::<Spool>::clone(&self.spool),
             tasks: Arc::<Tasks>::clone(&tasks),
         };
