@@ -1,6 +1,7 @@
 //! A kernel object that watches for a module while no process reads it.
 
 mod memory;
+mod recorder;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -9,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 const FANOTIFY_CLASS_BITS: u32 = 0x0c;
 
 /// A kernel object that goes on collecting for a module while no process reads it: an inotify instance, a
-/// notification-class fanotify group, or a socket; and a sealed memfd that says what its events mean ([`SensorFd::memory`]).
+/// notification-class fanotify group, or a socket. Beside those, memory that belongs to them: a sealed memfd that says what
+/// their events mean ([`SensorFd::memory`]), and one of fixed size that the module goes on writing ([`SensorFd::recorder`]).
 ///
 /// There is none of anything else. A fanotify group of a permission class in particular can never be handed over: whoever opens
 /// a file would wait for an answer as long as no process reads it.
@@ -35,7 +37,7 @@ pub enum SensorError {
     },
     /// A file, a pipe, or whatever else does not collect by itself.
     #[error(
-        "sensor {name} is {found:?}, expected inotify, a fanotify group that only notifies, a socket or a sealed memfd"
+        "sensor {name} is {found:?}, expected inotify, a fanotify group that only notifies, a socket, a sealed memfd or one of fixed size"
     )]
     Kind {
         /// The sensor's name.
@@ -43,9 +45,9 @@ pub enum SensorError {
         /// What it leads to, as `/proc` shows it.
         found: String,
     },
-    /// Memory that somebody could still change while it is read.
+    /// Memory that is neither sealed nor a recorder: its size, or what it says, could change in a way that nobody expects.
     #[error(
-        "sensor {name} is a memfd that is not sealed, so what it says could change; make it with SensorFd::memory"
+        "sensor {name} is a memfd that is neither sealed nor of fixed size; make it with SensorFd::memory or SensorFd::recorder"
     )]
     NotSealed {
         /// The sensor's name.
@@ -54,6 +56,12 @@ pub enum SensorError {
     /// Memory is to be read, and it is something else.
     #[error("sensor {name} is not memory and has nothing to be read as such")]
     NotMemory {
+        /// The sensor's name.
+        name: String,
+    },
+    /// A recorder without room.
+    #[error("sensor {name} is to record into 0 bytes, expected 1 to {}", SensorFd::MAX_MEMORY)]
+    NoRoom {
         /// The sensor's name.
         name: String,
     },
@@ -115,7 +123,7 @@ impl SensorFd {
             // A file could have such a name; it has no seals.
             _ if found.starts_with(memory::LINK) => {
                 if !memory::is_sealed(fd.as_fd()) {
-                    return Err(SensorError::NotSealed { name: name.to_owned() });
+                    recorder::check(name, fd.as_fd())?;
                 }
             }
             _ => return Err(SensorError::Kind { name: name.to_owned(), found }),

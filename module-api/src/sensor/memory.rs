@@ -44,9 +44,9 @@ impl SensorFd {
     /// What [`SensorFd::memory`] was given. Any number of copies may be read, in any order.
     ///
     /// # Errors
-    /// [`SensorError::NotMemory`] for another kind of sensor, [`SensorError::TooLarge`], [`SensorError::Memory`].
+    /// [`SensorError::NotMemory`] for another kind of sensor, a [recorder](SensorFd::recorder) among them, [`SensorError::TooLarge`], [`SensorError::Memory`].
     pub fn read_memory(&self) -> Result<Vec<u8>, SensorError> {
-        // Sealed memory alone has got past `new`, so the size cannot change under the reader.
+        // Neither the size nor the content can change under the reader.
         if !is_sealed(self.as_fd()) {
             return Err(SensorError::NotMemory { name: self.name.clone() });
         }
@@ -67,7 +67,7 @@ pub(super) fn is_sealed(fd: BorrowedFd<'_>) -> bool {
     fcntl_get_seals(fd).is_ok_and(|seals| seals.contains(SEALS))
 }
 
-fn create() -> Result<OwnedFd, Errno> {
+pub(super) fn create() -> Result<OwnedFd, Errno> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create("wazuh-agent", flags | MemfdFlags::NOEXEC_SEAL) {
         // Before Linux 6.3; later a machine may demand it.
@@ -76,11 +76,11 @@ fn create() -> Result<OwnedFd, Errno> {
     }
 }
 
-fn too_large(name: &str, bytes: u64) -> SensorError {
+pub(super) fn too_large(name: &str, bytes: u64) -> SensorError {
     SensorError::TooLarge { name: name.to_owned(), bytes }
 }
 
-fn failed(name: &str, action: &'static str, source: io::Error) -> SensorError {
+pub(super) fn failed(name: &str, action: &'static str, source: io::Error) -> SensorError {
     SensorError::Memory { name: name.to_owned(), action, source }
 }
 
@@ -145,11 +145,14 @@ mod tests {
     #[test]
     fn memory_that_lacks_a_seal_is_refused() {
         assert_eq!(with_seals(SEALS).unwrap().read_memory().unwrap(), b"forged");
-        for missing in [SealFlags::SHRINK, SealFlags::GROW, SealFlags::WRITE, SealFlags::SEAL] {
+        for missing in [SealFlags::SHRINK, SealFlags::GROW, SealFlags::SEAL] {
             let error = with_seals(SEALS.difference(missing)).unwrap_err();
             assert!(matches!(error, SensorError::NotSealed { .. }), "{missing:?}: {error}");
             assert!(error.to_string().contains("sensor map"), "{error}");
         }
+        // This is a recorder, whose content nobody can rely on while it is read.
+        let recorder = with_seals(SEALS.difference(SealFlags::WRITE)).unwrap();
+        assert!(matches!(recorder.read_memory(), Err(SensorError::NotMemory { .. })));
         // Somebody may still write through a mapping that is older than this seal.
         let future = SEALS.difference(SealFlags::WRITE) | SealFlags::FUTURE_WRITE;
         assert!(matches!(with_seals(future), Err(SensorError::NotSealed { .. })));

@@ -1,5 +1,7 @@
 //! What an instance has kept while it runs is what the next one gets, and nothing of one that has ended.
 
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -45,7 +47,7 @@ impl Module for Instance {
     }
 
     async fn start(&self, context: StartContext) -> Result<(), ModuleError> {
-        let read = |sensor: &SensorFd| (sensor.name().to_owned(), sensor.read_memory().unwrap());
+        let read = |sensor: &SensorFd| (sensor.name().to_owned(), content(sensor));
         self.0.given.lock().unwrap().push(context.sensors.iter().map(read).collect());
         let in_start = *self.0.in_start.lock().unwrap();
         if let Some((name, text)) = in_start {
@@ -72,6 +74,17 @@ impl Module for Instance {
     async fn stop(&self) -> Result<(), ModuleError> {
         Ok(())
     }
+}
+
+fn content(sensor: &SensorFd) -> Vec<u8> {
+    let Some(size) = sensor.size_of_recorder() else { return sensor.read_memory().unwrap() };
+    let mut bytes = vec![0; usize::try_from(size).unwrap()];
+    file_of(sensor).read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+fn file_of(sensor: &SensorFd) -> std::fs::File {
+    sensor.as_fd().try_clone_to_owned().unwrap().into()
 }
 
 fn memory(name: &str, text: &str) -> SensorFd {
@@ -110,6 +123,19 @@ impl Keeping {
 
 fn pair(name: &str, text: &str) -> (String, String) {
     (name.to_owned(), text.to_owned())
+}
+
+#[tokio::test]
+async fn what_was_recorded_after_the_recorder_was_kept_is_what_the_next_instance_reads() {
+    let keeping = Keeping::new();
+    keeping.start().await;
+    let recorder = SensorFd::recorder("pending", 4).unwrap();
+    let file = file_of(&recorder);
+    keeping.keeper().keep(recorder).await.unwrap();
+    file.write_all_at(b"one", 0).unwrap();
+    keeping.told.answers.lock().unwrap().push(("note", "of the second"));
+    let given = keeping.next_is_given().await;
+    assert_eq!(given, [pair("map", "from the start"), pair("pending", "one\0")]);
 }
 
 #[tokio::test]
