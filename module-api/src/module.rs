@@ -2,12 +2,16 @@
 
 use async_trait::async_trait;
 
-use crate::{ModuleError, ModuleName, Readiness, SavedState, SensorFd, StartContext};
+use serde_json::Value;
+
+use crate::{
+    AskError, ModuleError, ModuleName, Question, Readiness, SavedState, SensorFd, StartContext,
+};
 
 /// A part of the agent that can be started, drained, saved and stopped on its own.
 ///
 /// What the agent guarantees: `start` is called once on an instance and before anything else; calls to one instance
-/// never overlap; after `stop` has returned or was given up nothing is called any more; a failed or stopped module
+/// never overlap, `ask` excepted; after `stop` has returned or was given up nothing is called any more; a failed or stopped module
 /// is started again as a *new* instance.
 ///
 /// What the module owes: every method may be **dropped at any await** when its budget is used up, which must leave the
@@ -43,6 +47,24 @@ pub trait Module: Send + Sync {
     /// Why they cannot be handed out; it counts as a start that failed.
     async fn sensors(&self) -> Result<Vec<SensorFd>, ModuleError> {
         Ok(Vec::new())
+    }
+
+    /// Answers a question about the module's own work, or does what it asks for: how far a scan is, begin one. A module that has
+    /// nothing to tell need not implement it.
+    ///
+    /// The agent guarantees: it is called only after `start` has succeeded, and the call runs on the threads of the instance. It
+    /// is the one call that **may overlap with others**: with `ready_for_shutdown`, `save_state`, `stop`, and with itself.
+    /// Only who may submit commands can ask, so an answer may name files.
+    ///
+    /// Owed: nothing that the other calls have to wait for, so no lock is held over an await that may take long; what takes long
+    /// is begun in a task, and the answer says that it was. It may be dropped at any await: at the end of its budget of 30 s,
+    /// when the asker goes away, and when the instance ends. A hang or a panic costs the asker the answer and
+    /// nothing else: the module is not taken for failed.
+    ///
+    /// # Errors
+    /// [`AskError`], which the asker is shown.
+    async fn ask(&self, question: Question) -> Result<Value, AskError> {
+        Err(AskError::UnknownVerb { verb: question.verb, known: Vec::new() })
     }
 
     /// Says at once whether the module can be shut down now; it is asked again while it is busy.

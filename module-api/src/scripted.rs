@@ -11,9 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::{Module, ModuleError, ModuleName, Readiness, SavedState, SensorFd, StartContext};
+use crate::{
+    AskError, Module, ModuleError, ModuleName, Question, Readiness, SavedState, SensorFd,
+    StartContext,
+};
 
 pub use act::Act;
 pub use kind::ScriptedKind;
@@ -115,6 +119,15 @@ impl Module for ScriptedModule {
 
     async fn sensors(&self) -> Result<Vec<SensorFd>, ModuleError> {
         self.watcher.sensors()
+    }
+
+    async fn ask(&self, question: Question) -> Result<Value, AskError> {
+        match self.play("ask", &self.script.ask).await {
+            Ok(true) if question.verb == "echo" => Ok(Value::Object(question.arguments)),
+            Ok(true) => Err(AskError::UnknownVerb { verb: question.verb, known: vec!["echo"] }),
+            Ok(false) => Err(AskError::Invalid("invalid as scripted".to_owned())),
+            Err(error) => Err(AskError::Failed(error.to_string())),
+        }
     }
 
     async fn ready_for_shutdown(&self) -> Readiness {

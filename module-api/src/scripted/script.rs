@@ -17,6 +17,7 @@ use super::Act;
 /// slow_by_ms: 200                              # before each answer of every method
 /// publish_every_ms: 50
 /// watch: /srv/incoming
+/// ask: [ok, hang]                              # answers the verb `echo` with its arguments, then no more
 /// lies: [stop]                                 # answers that it stopped, and goes on publishing
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -32,6 +33,8 @@ pub struct Script {
     pub stop: Vec<Act>,
     /// Acts of `resume`.
     pub resume: Vec<Act>,
+    /// Acts of `ask`. It answers the verb `echo` with its arguments and knows no other; a busy one finds them invalid.
+    pub ask: Vec<Act>,
     /// Fails, as a module whose background task ends with an error, this many milliseconds after each start.
     pub fail_after_ms: Option<u64>,
     /// Waits this many milliseconds before each act of every method.
