@@ -315,3 +315,24 @@ fn each_result_is_an_event_with_a_stable_id() {
     assert_eq!(all[2]["command"]["result"]["outcome"], "restarted");
     assert_eq!(all[0]["event"]["outcome"], "success");
 }
+
+#[test]
+fn a_running_module_answers_whoever_may_submit_commands() {
+    let mut agent = TestAgent::new(scripted_binary(), "");
+    agent.start();
+    let client = Client::of(&agent);
+    let ask = |module: &str, verb: &str| {
+        let body = json!({"verb": verb, "arguments": {"path": "/etc"}});
+        let answer = client.post(&format!("/v1/modules/{module}/ask"), body);
+        (answer.status, answer.body)
+    };
+    assert_eq!(ask("scripted", "echo"), (200, json!({"path": "/etc"})));
+    let (status, body) = ask("scripted", "status");
+    let text = "module scripted: unknown verb \"status\"; expected echo";
+    assert_eq!((status, &body["error"]["message"]), (400, &json!(text)));
+    let (status, body) = ask("logcollector", "status");
+    let text = "module logcollector: unknown verb \"status\"; this module answers no questions";
+    assert_eq!((status, &body["error"]["message"]), (400, &json!(text)));
+    assert_eq!(ask("fim", "status").0, 404);
+    assert!(agent.path("state/modules/scripted").is_dir());
+}

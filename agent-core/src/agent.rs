@@ -1,6 +1,7 @@
 //! The agent: one main loop that takes signals, orders and failures, and decides nothing else than who acts on them.
 
 pub(crate) mod api;
+mod ask_module;
 mod boot;
 pub(crate) mod confirm;
 pub(crate) mod core;

@@ -11,6 +11,7 @@
 //! POST /v1/commands                             body: a command of at most 1 MiB, in either wire form
 //! POST /v1/commands/{id}/cancel                 body: nothing or {"reason": "…"}
 //! POST /v1/results/{change}/ack                 the result has arrived for good
+//! POST /v1/modules/{name}/ask                   body: {"verb": "…", "arguments": {…}}; the module answers within 30 s
 //! ```
 //!
 //! The server knows nothing of the agent: it turns bytes into an [`ApiRequest`], checks who asks, and hands it to a

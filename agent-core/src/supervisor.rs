@@ -1,5 +1,6 @@
 //! Runs the modules: builds instances, starts them, learns of their failures, and knows the state of each.
 
+mod ask;
 mod backoff;
 mod failures;
 mod history;
@@ -25,6 +26,7 @@ use crate::spool::Spool;
 use crate::state_store::StateStore;
 use crate::wall_clock;
 
+pub(crate) use ask::AskModuleError;
 pub(crate) use backoff::Backoff;
 pub(crate) use failures::Reaction;
 pub(crate) use history::{Policy, Quarantine};

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::ask_module;
 use super::core::Core;
 use super::order::Urgent;
 use super::reporters::ResultStream;
@@ -56,6 +57,9 @@ impl ControlHandler for Api {
             ApiRequest::SubmitCommand { body } => self.submit(who(peer), &body).await,
             ApiRequest::CancelCommand { id, body } => self.cancel(&who(peer), &id, &body).await,
             ApiRequest::AcknowledgeResult { change } => self.acknowledge(change).await,
+            ApiRequest::AskModule { name, body } => {
+                ask_module::answer(&self.core.supervisor, &name, &body).await
+            }
         }
     }
 

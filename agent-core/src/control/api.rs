@@ -85,6 +85,13 @@ pub enum ApiRequest {
         /// The number of the result.
         change: u64,
     },
+    /// `POST /v1/modules/{name}/ask` by somebody who may submit commands: the answer may name files.
+    AskModule {
+        /// The name as the client wrote it, not checked.
+        name: String,
+        /// The question, not parsed; at most [`MAX_BODY`](super::MAX_BODY) bytes.
+        body: Bytes,
+    },
 }
 
 impl ApiRequest {
@@ -105,11 +112,13 @@ impl ApiRequest {
             | Self::ListCommands { .. }
             | Self::SubmitCommand { .. }
             | Self::CancelCommand { .. }
-            | Self::AcknowledgeResult { .. } => None,
+            | Self::AcknowledgeResult { .. }
+            | Self::AskModule { .. } => None,
         }
     }
 
-    /// Whether it changes something, so that it is carried out to its end even when the client goes away.
+    /// Whether it changes something, so that it is carried out to its end even when the client goes away. A question to a module is
+    /// given up then: nobody would read the answer.
     pub(super) fn changes_something(&self) -> bool {
         match self {
             Self::SubmitCommand { .. }
@@ -121,7 +130,8 @@ impl ApiRequest {
             | Self::ShowCommand { .. }
             | Self::Changes { .. }
             | Self::Preflight { .. }
-            | Self::Results { .. } => false,
+            | Self::Results { .. }
+            | Self::AskModule { .. } => false,
         }
     }
 }

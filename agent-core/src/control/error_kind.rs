@@ -7,11 +7,12 @@ pub enum ErrorKind {
     MalformedRequest,
     /// `bad_query`, 400: the query or the path has a part that is unknown, repeated or out of range.
     BadQuery,
-    /// `bad_request`, 400: the body is not a command envelope.
+    /// `bad_request`, 400: the body is not what the path wants: no command envelope, or a question that the module does not
+    /// understand.
     BadRequest,
     /// `not_permitted`, 403: this user may not submit commands.
     NotPermitted,
-    /// `not_found`, 404: no such path, or no command with this id.
+    /// `not_found`, 404: no such path, no command with this id, or no module of this name.
     NotFound,
     /// `method_not_allowed`, 405: the path exists; the header `Allow` says with which method.
     MethodNotAllowed,
@@ -19,6 +20,8 @@ pub enum ErrorKind {
     RequestTimeout,
     /// `conflict`, 409: the id belongs to another command already; nothing was changed.
     Conflict,
+    /// `not_running`, 409: the module does not run now, or was ended before it had answered. Asking again after its start is right.
+    NotRunning,
     /// `too_many_restarts`, 429: the agent was restarted as often as it may be within an hour; `error.retry_after_s` says
     /// how long to wait.
     TooManyRestarts,
@@ -30,13 +33,17 @@ pub enum ErrorKind {
     HeadersTooLarge,
     /// `internal`, 500: a fault of the agent.
     Internal,
+    /// `module_failed`, 500: the module could not answer, and says why, or panicked over the question.
+    ModuleFailed,
     /// `storage`, 503: the journal cannot be read or written now; nothing was accepted. Asking again later is right.
     Storage,
+    /// `no_answer`, 504: the module has not answered within 30 s. What it was asked for may be done or not.
+    NoAnswer,
 }
 
 impl ErrorKind {
     /// Every kind there is.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::MalformedRequest,
         Self::BadQuery,
         Self::BadRequest,
@@ -45,12 +52,15 @@ impl ErrorKind {
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::Conflict,
+        Self::NotRunning,
         Self::TooManyRestarts,
         Self::BodyTooLarge,
         Self::UriTooLong,
         Self::HeadersTooLarge,
         Self::Internal,
+        Self::ModuleFailed,
         Self::Storage,
+        Self::NoAnswer,
     ];
 
     /// The text in `error.code`.
@@ -65,12 +75,15 @@ impl ErrorKind {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::Conflict => "conflict",
+            Self::NotRunning => "not_running",
             Self::TooManyRestarts => "too_many_restarts",
             Self::BodyTooLarge => "body_too_large",
             Self::UriTooLong => "uri_too_long",
             Self::HeadersTooLarge => "headers_too_large",
             Self::Internal => "internal",
+            Self::ModuleFailed => "module_failed",
             Self::Storage => "storage",
+            Self::NoAnswer => "no_answer",
         }
     }
 
@@ -83,13 +96,14 @@ impl ErrorKind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
-            Self::Conflict => 409,
+            Self::Conflict | Self::NotRunning => 409,
             Self::TooManyRestarts => 429,
             Self::BodyTooLarge => 413,
             Self::UriTooLong => 414,
             Self::HeadersTooLarge => 431,
-            Self::Internal => 500,
+            Self::Internal | Self::ModuleFailed => 500,
             Self::Storage => 503,
+            Self::NoAnswer => 504,
         }
     }
 

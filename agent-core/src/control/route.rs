@@ -41,6 +41,8 @@ pub(super) enum Write {
     Cancel(String),
     /// `POST /v1/results/{change}/ack`, with the number.
     Acknowledge(u64),
+    /// `POST /v1/modules/{name}/ask`, with the name.
+    Ask(String),
 }
 
 impl Write {
@@ -50,6 +52,7 @@ impl Write {
             Self::Submit => ApiRequest::SubmitCommand { body },
             Self::Cancel(id) => ApiRequest::CancelCommand { id, body },
             Self::Acknowledge(change) => ApiRequest::AcknowledgeResult { change },
+            Self::Ask(name) => ApiRequest::AskModule { name, body },
         }
     }
 }
@@ -85,6 +88,7 @@ enum Place<'a> {
     Preflight,
     Results,
     Acknowledge(&'a str),
+    Ask(&'a str),
 }
 
 impl<'a> Place<'a> {
@@ -93,6 +97,7 @@ impl<'a> Place<'a> {
         match parts[..] {
             ["status"] => Some(Self::Status),
             ["modules"] => Some(Self::Modules),
+            ["modules", name, "ask"] if !name.is_empty() => Some(Self::Ask(name)),
             ["commands"] => Some(Self::Commands),
             ["commands", id] if !id.is_empty() => Some(Self::Command(id)),
             ["commands", id, "cancel"] if !id.is_empty() => Some(Self::Cancel(id)),
@@ -108,7 +113,7 @@ impl<'a> Place<'a> {
     fn allow(&self) -> &'static str {
         match self {
             Self::Commands => "GET, POST",
-            Self::Cancel(_) | Self::Acknowledge(_) => POST,
+            Self::Cancel(_) | Self::Acknowledge(_) | Self::Ask(_) => POST,
             Self::Status
             | Self::Modules
             | Self::Command(_)
@@ -130,7 +135,9 @@ impl<'a> Place<'a> {
                 let [wait_ms] = numbers(query, ["wait_ms"])?;
                 Ok(ApiRequest::Results { wait: wait(wait_ms) })
             }
-            Self::Cancel(_) | Self::Acknowledge(_) => Err("nothing to read".to_owned()),
+            Self::Cancel(_) | Self::Acknowledge(_) | Self::Ask(_) => {
+                Err("nothing to read".to_owned())
+            }
         }
     }
 
@@ -138,6 +145,8 @@ impl<'a> Place<'a> {
         match self {
             Self::Commands => Ok(Write::Submit),
             Self::Cancel(segment) => decoded(segment).map(Write::Cancel),
+            // Names of modules need no escapes: whatever has one is no name, and the agent says so.
+            Self::Ask(name) => Ok(Write::Ask(name.to_owned())),
             Self::Acknowledge(change) => {
                 let number = change.parse().ok().filter(|_| is_digits(change));
                 let number =

@@ -1,5 +1,6 @@
 //! What the supervisor knows of one module.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,21 @@ pub(crate) enum ModuleState {
     Failed,
     /// It failed too often: it is not started again by itself.
     Quarantined,
+}
+
+impl fmt::Display for ModuleState {
+    /// As in JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Disabled => "disabled",
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
+        })
+    }
 }
 
 /// The state of a module, for people and programs.

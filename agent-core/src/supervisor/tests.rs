@@ -1,5 +1,6 @@
 //! What the supervisor makes of failures, with scripted modules and a real spool.
 
+mod asking;
 mod folders;
 mod keeping;
 mod left_behind;

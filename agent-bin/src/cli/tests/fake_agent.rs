@@ -182,7 +182,8 @@ impl ControlHandler for FakeAgent {
                 | ApiRequest::Preflight { .. }
                 | ApiRequest::Results { .. }
                 | ApiRequest::CancelCommand { .. }
-                | ApiRequest::AcknowledgeResult { .. } => {
+                | ApiRequest::AcknowledgeResult { .. }
+                | ApiRequest::AskModule { .. } => {
                     ApiAnswer::error(ErrorKind::NotFound, "this agent keeps one command")
                 }
             }

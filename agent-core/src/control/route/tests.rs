@@ -53,6 +53,20 @@ fn what_is_cancelled_or_acknowledged_is_in_the_path() {
 }
 
 #[test]
+fn a_module_is_asked_by_its_name_alone() {
+    let path = "/v1/modules/fim/ask";
+    let ask = Route::Write(Write::Ask("fim".to_owned()));
+    assert_eq!(route(&Method::POST, path, None), ask);
+    assert_eq!(route(&Method::GET, path, None), Route::WrongMethod { allow: "POST" });
+    let refused = route(&Method::POST, path, Some("verb=status"));
+    assert!(matches!(refused, Route::Bad(answer) if answer.status == 400));
+    for path in ["/v1/modules/fim", "/v1/modules//ask", "/v1/modules/fim/ask/"] {
+        let missing = route(&Method::POST, path, None);
+        assert!(matches!(missing, Route::Bad(answer) if answer.status == 404), "{path}");
+    }
+}
+
+#[test]
 fn a_preflight_is_of_the_agent_unless_modules_are_named() {
     let asked = |modules: &[&str], force| {
         let modules = modules.iter().map(ToString::to_string).collect();

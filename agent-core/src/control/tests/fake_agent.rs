@@ -84,6 +84,9 @@ impl FakeAgent {
                 ApiAnswer::ok(json!({ "cancel": id, "text": String::from_utf8_lossy(&body) }))
             }
             ApiRequest::AcknowledgeResult { change } => ApiAnswer::ok(json!({ "ack": change })),
+            ApiRequest::AskModule { name, body } => {
+                ApiAnswer::ok(json!({ "ask": name, "text": String::from_utf8_lossy(&body) }))
+            }
             ApiRequest::SubmitCommand { body } => {
                 self.gate.acquire().await.unwrap().forget();
                 self.submitted.add_permits(1);

@@ -24,6 +24,8 @@ async fn every_route_reaches_the_handler() {
     assert_eq!(cancelled, json!({ "cancel": "one/two", "text": r#"{"reason":"x"}"# }));
     let acknowledged = scene.client.post("/v1/results/12/ack", json!({})).await.unwrap().body;
     assert_eq!(acknowledged, json!({ "ack": 12 }));
+    let asked = scene.client.post("/v1/modules/fim/ask", json!({ "verb": "x" })).await.unwrap();
+    assert_eq!(asked.body, json!({ "ask": "fim", "text": r#"{"verb":"x"}"# }));
 
     scene.agent.gate.add_permits(1);
     let posted = scene.client.post("/v1/commands", json!({ "id": "x" })).await.unwrap();
@@ -59,7 +61,7 @@ async fn a_user_who_may_not_submit_is_told_who_may_and_can_still_read() {
     let own = rustix::process::geteuid().as_raw();
     let somebody_else = own + 4242;
     let scene = Scene::only_for(somebody_else);
-    for path in ["/v1/commands/a/cancel", "/v1/results/1/ack"] {
+    for path in ["/v1/commands/a/cancel", "/v1/results/1/ack", "/v1/modules/fim/ask"] {
         assert_eq!(scene.client.post(path, json!({})).await.unwrap().status, 403, "{path}");
     }
     let answer = scene.client.post("/v1/commands", json!({})).await.unwrap();
@@ -69,7 +71,7 @@ async fn a_user_who_may_not_submit_is_told_who_may_and_can_still_read() {
     assert_eq!((answer.status, answer.body), (403, error));
     assert!(scene.agent.peers.lock().unwrap().is_empty(), "the handler is not asked");
     let refused = scene.agent.refused.lock().unwrap().clone();
-    assert_eq!(refused.len(), 3, "each is for the audit trail");
+    assert_eq!(refused.len(), 4, "each is for the audit trail");
     assert!(refused.iter().all(|(uid, why)| *uid == own && why.contains("may not submit")));
     assert_eq!(scene.client.get("/v1/status").await.unwrap().status, 200);
 }
