@@ -75,12 +75,12 @@ fn files_made_during_restarts_in_place_are_all_seen_once() {
     restarts_lose_no_file("exec");
 }
 
-/// Memory that changes while the module runs: what the last process had kept is what the next one remembers.
-fn restarts_remember_what_was_seen(method: &str) {
+/// Memory that changes while the module runs: what the last process had kept, or recorded, is what the next one remembers.
+fn restarts_remember_what_was_seen(method: &str, how: &str) {
     let mut agent = TestAgent::new(scripted_binary(), "");
     let folder = agent.path("incoming");
     std::fs::create_dir(&folder).unwrap();
-    let remember = format!("{}  remember: true\n", watching(&folder));
+    let remember = format!("{}  {how}: true\n", watching(&folder));
     agent.configure(&format!("restart: {{method: {method}}}\n{remember}"));
     agent.start();
     for seen in 1..=3 {
@@ -100,22 +100,42 @@ fn restarts_remember_what_was_seen(method: &str) {
 
 #[test]
 fn memory_that_was_replaced_is_what_the_next_process_gets_through_the_helper() {
-    restarts_remember_what_was_seen("helper");
+    restarts_remember_what_was_seen("helper", "remember");
+}
+
+#[test]
+fn what_was_recorded_is_what_the_next_process_gets_through_the_helper() {
+    restarts_remember_what_was_seen("helper", "record");
 }
 
 #[test]
 fn memory_that_was_replaced_is_what_the_next_process_gets_in_place() {
-    restarts_remember_what_was_seen("exec");
+    restarts_remember_what_was_seen("exec", "remember");
+}
+
+#[test]
+fn what_was_recorded_is_what_the_next_process_gets_in_place() {
+    restarts_remember_what_was_seen("exec", "record");
 }
 
 #[test]
 fn memory_that_was_replaced_is_what_the_next_process_gets_after_sigkill_under_systemd() {
     let test = "memory_that_was_replaced_is_what_the_next_process_gets_after_sigkill_under_systemd";
-    let Some(up) = boot(test, "memory") else { return };
+    kills_are_survived_by_what_was_seen(test, "memory", "remember");
+}
+
+#[test]
+fn what_was_recorded_is_what_the_next_process_gets_after_sigkill_under_systemd() {
+    let test = "what_was_recorded_is_what_the_next_process_gets_after_sigkill_under_systemd";
+    kills_are_survived_by_what_was_seen(test, "record", "record");
+}
+
+fn kills_are_survived_by_what_was_seen(test: &str, name: &str, how: &str) {
+    let Some(up) = boot(test, name) else { return };
     let agent = inside(scripted_binary());
     up.sh("mkdir -p /srv/incoming");
     let watching = watching(Path::new("/srv/incoming"));
-    up.install(&agent, &format!("{watching}  remember: true\n"));
+    up.install(&agent, &format!("{watching}  {how}: true\n"));
     let seen = |text: &str| delivered(&up).contains_key(text);
     for round in 1..=3 {
         for file in [2 * round - 1, 2 * round] {
@@ -155,7 +175,7 @@ fn memory_that_somebody_could_change_is_refused_and_removed_from_the_store() {
     assert_eq!(up.agent(&agent, &["restart"]).0, Some(0), "{}", up.journal());
     until(&up, || delivered(&up).contains_key("remembered 1"));
     let journal = up.journal();
-    assert!(journal.contains("is a memfd that is not sealed"), "{journal}");
+    assert!(journal.contains("is a memfd that is neither sealed nor of fixed size"), "{journal}");
     assert_eq!(up.property("NFileDescriptorStore"), "3", "one of each name: {journal}");
 }
 

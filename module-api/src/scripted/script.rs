@@ -49,6 +49,9 @@ pub struct Script {
     /// With [`Script::watch`]: keeps in memory, as the sensor `seen`, how many files were seen so far, before each event; and says
     /// as an event how many an earlier instance had seen.
     pub remember: bool,
+    /// With [`Script::watch`]: writes into a recorder, the sensor `count`, how many files were seen so far, before each event; and says
+    /// the same event as with [`Script::remember`].
+    pub record: bool,
     /// After which answers it goes on publishing all the same.
     pub lies: Vec<Lie>,
 }

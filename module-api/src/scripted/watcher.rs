@@ -1,8 +1,10 @@
 //! The sensor of a scripted module: an inotify instance, and the task that publishes what it has seen.
 
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +22,8 @@ use crate::{
 const SENSOR: &str = "inotify";
 /// The name of the memory.
 const SEEN: &str = "seen";
+/// The name of the recorder.
+const COUNT: &str = "count";
 
 /// Watches one folder, if there is one to watch.
 #[derive(Debug)]
@@ -27,7 +31,9 @@ pub(super) struct Watcher {
     name: ModuleName,
     folder: Option<PathBuf>,
     remember: bool,
+    record: bool,
     queue: Mutex<Option<OwnedFd>>,
+    counter: Mutex<Option<File>>,
     wanted: watch::Sender<bool>,
     running: watch::Sender<bool>,
 }
@@ -38,7 +44,9 @@ impl Watcher {
             name,
             folder: script.watch.clone(),
             remember: script.remember,
+            record: script.record,
             queue: Mutex::default(),
+            counter: Mutex::default(),
             wanted: watch::Sender::new(true),
             running: watch::Sender::new(false),
         })
@@ -54,7 +62,9 @@ impl Watcher {
             Some(sensors.remove(place))
         };
         let memory = take(SEEN).filter(|_| self.remember);
-        let seen = memory.map(|memory| seen_before(&memory)).transpose()?;
+        let remembered = memory.map(|memory| seen_before(&memory)).transpose()?;
+        let recorder = take(COUNT).filter(|_| self.record);
+        let seen = if self.record { self.go_on_counting(recorder)? } else { remembered };
         let queue = match take(SENSOR) {
             Some(sensor) => sensor.into_fd(),
             None => init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)
@@ -69,7 +79,7 @@ impl Watcher {
         let work = async move {
             let watcher = &running.0;
             if let Some(seen) = seen {
-                remember(seen, keeper.as_ref()).await?;
+                watcher.note(seen, keeper.as_ref()).await?;
                 if !watcher.publish(events.as_ref(), &format!("remembered {seen}")).await {
                     return Ok(());
                 }
@@ -82,10 +92,35 @@ impl Watcher {
 
     pub(super) fn sensors(&self) -> Result<Vec<SensorFd>, ModuleError> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(queue) = queue.as_ref() else { return Ok(Vec::new()) };
-        let copy = queue.try_clone().map_err(|error| ModuleError::caused_by("no copy", error))?;
-        let sensor = SensorFd::new(SENSOR, copy);
-        Ok(vec![sensor.map_err(|error| ModuleError::caused_by("no sensor", error))?])
+        let counter = self.counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().map(|queue| sensor(SENSOR, queue.as_fd()));
+        let counter = counter.as_ref().map(|counter| sensor(COUNT, counter.as_fd()));
+        [queue, counter].into_iter().flatten().collect()
+    }
+
+    /// Counts in the recorder of an earlier instance, or in a new one. Returns how far that one had come.
+    fn go_on_counting(&self, recorder: Option<SensorFd>) -> Result<Option<u64>, ModuleError> {
+        let failed = |error: io::Error| ModuleError::caused_by("cannot count", error);
+        let is_new = recorder.is_none();
+        let recorder = match recorder {
+            Some(recorder) => recorder,
+            None => SensorFd::recorder(COUNT, size_of::<u64>())
+                .map_err(|error| ModuleError::caused_by("no recorder", error))?,
+        };
+        let file = File::from(recorder.into_fd());
+        let mut count = [0; size_of::<u64>()];
+        file.read_exact_at(&mut count, 0).map_err(failed)?;
+        *self.counter.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        Ok((!is_new).then(|| u64::from_le_bytes(count)))
+    }
+
+    /// Notes that so many files were seen.
+    async fn note(&self, seen: u64, keeper: &dyn SensorKeeper) -> Result<(), ModuleError> {
+        if let Some(counter) = &*self.counter.lock().unwrap_or_else(PoisonError::into_inner) {
+            let written = counter.write_all_at(&seen.to_le_bytes(), 0);
+            written.map_err(|error| ModuleError::caused_by("cannot count", error))?;
+        }
+        if self.remember { remember(seen, keeper).await } else { Ok(()) }
     }
 
     /// Ends once what was read has been published; what comes later stays in the queue.
@@ -118,9 +153,7 @@ impl Watcher {
             let Ok(files) = ready.try_io(|queue| read(queue.get_ref())) else { continue };
             for file in files.map_err(failed)? {
                 seen += 1;
-                if self.remember {
-                    remember(seen, keeper).await?;
-                }
+                self.note(seen, keeper).await?;
                 if !self.publish(sink, &format!("created {file}")).await {
                     return Ok(());
                 }
@@ -135,6 +168,12 @@ impl Watcher {
         let event = Event { id, fields: fields.as_object().cloned().unwrap_or_default() };
         sink.publish(Batch { events: vec![event], checkpoints: Vec::new() }).await.is_ok()
     }
+}
+
+fn sensor(name: &str, fd: BorrowedFd<'_>) -> Result<SensorFd, ModuleError> {
+    let copy = fd.try_clone_to_owned();
+    let copy = copy.map_err(|error| ModuleError::caused_by("no copy", error))?;
+    SensorFd::new(name, copy).map_err(|error| ModuleError::caused_by("no sensor", error))
 }
 
 /// Has it kept that so many files were seen.

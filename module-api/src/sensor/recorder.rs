@@ -20,6 +20,9 @@ impl SensorFd {
     /// it what was written last, also when the process was killed. The size is 1 to [`SensorFd::MAX_MEMORY`] bytes and never
     /// changes; what nobody has written costs no memory. Like all memory it is gone after a reboot.
     ///
+    /// Like every sensor it is kept only if each instance hands it out: one that was given it answers it again by
+    /// [`Module::sensors`](crate::Module::sensors), or it is closed.
+    ///
     /// Written and read by `File::from(copy)` of a copy of the descriptor with `write_all_at` and `read_exact_at` of
     /// [`FileExt`](std::os::unix::fs::FileExt), because all copies share one position. A write that would end
     /// beyond the size fails with `EPERM` and may have been done up to it.

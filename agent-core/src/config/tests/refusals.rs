@@ -36,7 +36,7 @@ fn an_unknown_key_is_refused_with_those_there_are() {
             "alpha:\n  strat: [ok]\n",
             "a.yml:2: alpha.strat: unknown key \"strat\" (did you mean \"start\"?), \
              expected one of start, ready, save, stop, resume, ask, fail_after_ms, slow_by_ms, publish_every_ms, watch, remember, \
-             lies",
+             record, lies",
         ),
     ]);
 }
