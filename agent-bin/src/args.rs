@@ -1,5 +1,7 @@
 //! The command line: verbs, options and what they mean.
 
+mod fim;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use module_api::ModuleName;
 use module_api::units::parse_duration;
 
 use crate::exit::EXIT_CODES;
+
+pub(crate) use fim::{FimVerb, ScanArgs};
 
 /// The agent, and the tool that asks a running agent for something.
 #[derive(Debug, Parser)]
@@ -75,6 +79,9 @@ pub(crate) enum Question {
     /// Show commands and what became of them
     #[command(subcommand)]
     Commands(CommandsVerb),
+    /// Ask the file integrity monitoring what it knows, or let it scan
+    #[command(subcommand)]
+    Fim(FimVerb),
 }
 
 /// `commands …`

@@ -5,11 +5,13 @@ mod cancel;
 mod command;
 mod envelope;
 mod error;
+mod fim;
 mod follow;
 mod outcome_text;
 mod paint;
 mod patience;
 mod preflight;
+mod quantity;
 mod record;
 mod screen;
 mod status_text;
@@ -83,6 +85,7 @@ async fn ask(
             Ok(Exit::Success)
         }
         Question::Commands(verb) => commands(client, verb, screen).await,
+        Question::Fim(verb) => fim::ask(client, verb, screen).await,
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Exit {
     NotRunning = 5,
     /// 6: not finished within its time, or within `--timeout`.
     TimedOut = 6,
+    /// 7: a file is not as in the baseline (`fim check`).
+    Differs = 7,
     /// 78: the configuration is wrong (`EX_CONFIG` of sysexits).
     Config = 78,
 }
@@ -35,6 +37,7 @@ Exit codes:
    4  refused before anything was changed, or not permitted
    5  no agent is running
    6  timed out: not finished in time, the outcome may not be known yet
+   7  differs: the file is not as in the baseline, or not in it (fim check)
   78  the configuration is wrong";
 
 impl From<Exit> for ExitCode {
@@ -66,6 +69,7 @@ impl From<&ApiAnswer> for Exit {
     fn from(answer: &ApiAnswer) -> Self {
         match answer.status {
             200..=299 => Self::Success,
+            504 => Self::TimedOut,
             400 | 403 | 409 | 413 | 429 => Self::Refused,
             _ => Self::Failed,
         }
@@ -89,6 +93,7 @@ mod tests {
             Exit::Refused,
             Exit::NotRunning,
             Exit::TimedOut,
+            Exit::Differs,
             Exit::Config,
         ];
         let named: Vec<u8> = EXIT_CODES
@@ -112,6 +117,7 @@ mod tests {
         let exit = |status| Exit::from(&ApiAnswer { status, body: Value::Null });
         assert_eq!(exit(202), Exit::Success);
         assert_eq!([400, 403, 409, 429].map(exit), [Exit::Refused; 4]);
+        assert_eq!(exit(504), Exit::TimedOut);
         assert_eq!([404, 500, 503].map(exit), [Exit::Failed; 3]);
     }
 }

@@ -333,6 +333,7 @@ fn a_running_module_answers_whoever_may_submit_commands() {
     let (status, body) = ask("logcollector", "status");
     let text = "module logcollector: unknown verb \"status\"; this module answers no questions";
     assert_eq!((status, &body["error"]["message"]), (400, &json!(text)));
-    assert_eq!(ask("fim", "status").0, 404);
+    let (code, body) = agent.json(&["fim", "status"]);
+    assert_eq!((code, &body["error"]["code"]), (Some(1), &json!("not_found")), "{body:#}");
     assert!(agent.path("state/modules/scripted").is_dir());
 }

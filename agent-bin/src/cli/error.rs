@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use agent_core::control::{ApiAnswer, ClientError};
@@ -43,6 +44,13 @@ pub(super) enum CliError {
         /// The time given.
         timeout: Duration,
     },
+    /// A path on the command line does not lead anywhere.
+    Path {
+        /// As it was given.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// This program has no runtime.
     Runtime {
         /// What the kernel said.
@@ -74,6 +82,9 @@ impl fmt::Display for CliError {
                     format_duration(*timeout)
                 )
             }
+            Self::Path { path, source } => {
+                write!(f, "cannot tell where {:?} is: {source}", path.display().to_string())
+            }
             Self::Runtime { source } => write!(f, "cannot start a runtime: {source}"),
         }
     }
@@ -93,7 +104,7 @@ impl CliError {
             Self::Answer(answer) => answer.into(),
             Self::Silent { .. } => Exit::NotRunning,
             Self::NotFinished { .. } | Self::NotGone { .. } => Exit::TimedOut,
-            Self::Unexpected { .. } | Self::Runtime { .. } => Exit::Failed,
+            Self::Unexpected { .. } | Self::Path { .. } | Self::Runtime { .. } => Exit::Failed,
         }
     }
 
@@ -106,6 +117,7 @@ impl CliError {
             | Self::NotFinished { .. }
             | Self::Silent { .. }
             | Self::NotGone { .. }
+            | Self::Path { .. }
             | Self::Runtime { .. } => None,
         };
         let mut error = said.unwrap_or_default();
@@ -124,7 +136,7 @@ impl CliError {
             | Self::NotGone { .. } => "timed_out",
             Self::Client(ClientError::BadAnswer { .. }) | Self::Unexpected { .. } => "bad_answer",
             Self::Answer(answer) => answer.body["error"]["code"].as_str().unwrap_or("failed"),
-            Self::Runtime { .. } => "failed",
+            Self::Path { .. } | Self::Runtime { .. } => "failed",
         }
     }
 }

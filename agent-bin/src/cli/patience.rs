@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use agent_core::control::{ApiAnswer, ClientError};
+use agent_core::control::{ApiAnswer, ClientError, ErrorKind};
 use tokio::time::Instant;
 
 use super::error::CliError;
@@ -63,6 +63,8 @@ impl Patience {
                 return Verdict::Answer(answer);
             }
             Ok(answer) if answer.status == 503 => CliError::Answer(answer),
+            // Its module is being started, as the agent itself is.
+            Ok(answer) if self.met && is_not_running(&answer) => CliError::Answer(answer),
             Ok(answer) => return Verdict::GiveUp(CliError::Answer(answer)),
             Err(error @ (ClientError::Interrupted { .. } | ClientError::TimedOut)) => {
                 self.lost_an_answer = true;
@@ -86,6 +88,11 @@ impl Patience {
     pub(super) fn has_lost_an_answer(&self) -> bool {
         self.lost_an_answer
     }
+}
+
+/// Whether it was a module that could not be asked.
+fn is_not_running(answer: &ApiAnswer) -> bool {
+    answer.body["error"]["code"] == ErrorKind::NotRunning.as_str()
 }
 
 #[cfg(test)]
@@ -162,6 +169,15 @@ mod tests {
         assert_eq!(story([(0, status(503)), (60, status(503))]), ".1");
         assert_eq!(story([(0, good()), (1, status(404))]), "+1");
         assert_eq!(story([(0, good()), (1, status(403))]), "+4");
+    }
+
+    #[test]
+    fn a_module_that_does_not_run_is_asked_again_only_if_there_was_an_answer_before() {
+        let stopped = || Ok(ApiAnswer::error(ErrorKind::NotRunning, "module fim does not run now"));
+        assert_eq!(story([(0, stopped())]), "4");
+        let restarted = [(0, good()), (1, nobody()), (2, stopped()), (3, good())];
+        assert_eq!(story(restarted), "+..+");
+        assert_eq!(story([(0, good()), (1, stopped()), (61, stopped())]), "+.4");
     }
 
     #[test]

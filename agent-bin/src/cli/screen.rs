@@ -17,6 +17,10 @@ pub(super) struct Screen {
     err: Box<dyn Write + Send>,
     json: bool,
     paint: Paint,
+    /// Whether a line can be rewritten.
+    is_terminal: bool,
+    /// Whether there is a line that the next one has to replace.
+    has_progress: bool,
     broken: Option<io::Error>,
 }
 
@@ -25,7 +29,9 @@ impl Screen {
     pub(super) fn standard(json: bool, no_color: bool) -> Self {
         let terminals = io::stdout().is_terminal() && io::stderr().is_terminal();
         let paint = Paint { on: terminals && !no_color };
-        Self::new(Box::new(io::stdout()), Box::new(io::stderr()), json, paint)
+        let mut screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()), json, paint);
+        screen.is_terminal = terminals;
+        screen
     }
 
     pub(super) fn new(
@@ -34,11 +40,13 @@ impl Screen {
         json: bool,
         paint: Paint,
     ) -> Self {
-        Self { out, err, json, paint, broken: None }
+        let (is_terminal, has_progress) = (false, false);
+        Self { out, err, json, paint, is_terminal, has_progress, broken: None }
     }
 
     /// The answer: `value` for programs, `text` for people.
     pub(super) fn answer(&mut self, value: &Value, text: impl FnOnce(Paint) -> String) {
+        self.wipe();
         let text = if self.json { format!("{value}\n") } else { text(self.paint) };
         self.keep(|screen| screen.out.write_all(text.as_bytes()));
     }
@@ -49,6 +57,12 @@ impl Screen {
         self.keep(|screen| screen.out.flush());
     }
 
+    /// From now on lines can be rewritten.
+    #[cfg(test)]
+    pub(super) fn becomes_a_terminal(&mut self) {
+        self.is_terminal = true;
+    }
+
     /// Whether something could not be written. Nothing is written any more then.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.is_some()
@@ -56,6 +70,7 @@ impl Screen {
 
     /// A line that shows how far something is. Programs get it on standard error, so that standard output is one object.
     pub(super) fn live(&mut self, line: impl FnOnce(Paint) -> String) {
+        self.wipe();
         let line = format!("{}\n", line(self.paint));
         self.keep(|screen| {
             let stream = if screen.json { &mut screen.err } else { &mut screen.out };
@@ -64,11 +79,36 @@ impl Screen {
         });
     }
 
+    /// A line for people at a terminal that replaces the one before it, and is replaced by whatever is shown next. It has to be
+    /// narrower than the terminal.
+    pub(super) fn progress(&mut self, line: impl FnOnce(Paint) -> String) {
+        if !self.is_terminal || self.json {
+            return;
+        }
+        // The rest of the line before it is erased after it, not the whole line before it: that would flicker.
+        let line = format!("\r{}\x1b[K", line(self.paint));
+        self.has_progress = true;
+        self.keep(|screen| {
+            screen.out.write_all(line.as_bytes())?;
+            screen.out.flush()
+        });
+    }
+
+    fn wipe(&mut self) {
+        if std::mem::take(&mut self.has_progress) {
+            self.keep(|screen| {
+                screen.out.write_all(b"\r\x1b[K")?;
+                screen.out.flush()
+            });
+        }
+    }
+
     /// Reports `error`, for people on standard error, for programs on standard output.
     pub(super) fn report(&mut self, error: &CliError) -> Exit {
         if self.json {
             self.answer(&error.to_json(), |_| String::new());
         } else {
+            self.wipe();
             let text = format!("{} {error}\n", self.paint.text(Tone::Bad, "error:"));
             self.keep(|screen| screen.err.write_all(text.as_bytes()));
         }
@@ -78,6 +118,7 @@ impl Screen {
     /// Ends the output. `exit` stands, unless the answer could not be written for another reason than that nobody
     /// reads it any more.
     pub(super) fn finish(mut self, exit: Exit) -> Exit {
+        self.wipe();
         self.keep(|screen| screen.out.flush());
         match self.broken.take() {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {

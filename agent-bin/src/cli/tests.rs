@@ -3,6 +3,9 @@
 mod auditing;
 mod cancelling;
 mod fake_agent;
+mod fim_check;
+mod fim_scan;
+mod fim_status;
 mod following;
 mod scripted_agent;
 mod stopping;
