@@ -1,0 +1,117 @@
+//! What the kernel tells of changes: its queues, how they survive the process that reads them, and who did it.
+//!
+//! Nothing here decides what has changed: a [`Notice`] says where to look.
+
+pub(crate) mod fanotify;
+pub(crate) mod filesystems;
+pub(crate) mod inotify;
+pub(crate) mod process;
+pub(crate) mod recorder;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::path_bytes::PathBytes;
+use crate::sys::Handle;
+pub(crate) use process::Process;
+
+/// A folder, as the kernel names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Parent {
+    /// By its handle (fanotify).
+    Handle(Handle),
+    /// By the number of its watch (inotify).
+    Watch(i32),
+}
+
+/// Something has happened to a name. One of a file that was made, written and removed again at once is one notice that says all
+/// of it, since the kernel merges what waits in its queue; the order within is lost then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Notice {
+    pub(crate) parent: Parent,
+    /// The name in the folder; empty for the folder itself.
+    pub(crate) name: Vec<u8>,
+    /// The name was made.
+    pub(crate) created: bool,
+    /// The name was removed.
+    pub(crate) deleted: bool,
+    /// It is a folder.
+    pub(crate) folder: bool,
+    /// What the name led to, where the kernel says that.
+    pub(crate) target: Option<Handle>,
+    /// The name was changed to this one.
+    pub(crate) renamed_to: Option<(Parent, Vec<u8>)>,
+    pub(crate) process: Option<Process>,
+    /// Where the folder was when this was read, if the baseline did not have it then.
+    pub(crate) seen_at: Option<PathBytes>,
+    /// When it was read, in nanoseconds since 1970, and its place among those that were read then.
+    pub(crate) read_at: (i64, u32),
+}
+
+impl Notice {
+    /// A notice about a name, and nothing more.
+    pub(crate) fn of(parent: Parent, name: &[u8]) -> Self {
+        Self {
+            parent,
+            name: name.to_vec(),
+            created: false,
+            deleted: false,
+            folder: false,
+            target: None,
+            renamed_to: None,
+            process: None,
+            seen_at: None,
+            read_at: (0, 0),
+        }
+    }
+
+    /// Tells this notice from all others, also when it is found in a recorder after a crash.
+    pub(crate) fn read_mark(&self) -> String {
+        format!("{}.{}", self.read_at.0, self.read_at.1)
+    }
+
+    /// Tells this life of the name from others: by the number that the file system gave to the file where the kernel says it,
+    /// else as [`Notice::read_mark`].
+    pub(crate) fn life_mark(&self) -> String {
+        match &self.target {
+            Some(target) => STANDARD.encode(target.to_bytes()),
+            None => self.read_mark(),
+        }
+    }
+
+    /// Whether it says the same, whenever it was read.
+    fn same(&self, other: &Self) -> bool {
+        let plain = |notice: &Self| Self {
+            process: None,
+            seen_at: None,
+            read_at: (0, 0),
+            ..notice.clone()
+        };
+        plain(self) == plain(other)
+    }
+}
+
+/// What one read of a queue gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "most of them are the large one")]
+pub(crate) enum Told {
+    Notice(Notice),
+    /// The queue was full, and something was not queued.
+    Overflow,
+    /// The watch of this number is gone, with its folder or on demand.
+    WatchGone(i32),
+}
+
+/// Notices that were read twice, because a crash came between two steps of the recorder, are there once.
+pub(crate) fn without_repeats(recorded: Vec<Notice>, scratch: Vec<Notice>) -> Vec<Notice> {
+    let mut all = recorded;
+    let before = all.len();
+    for notice in scratch {
+        let known = all.get(..before).unwrap_or_default().iter().any(|known| known.same(&notice));
+        if !known {
+            all.push(notice);
+        }
+    }
+    all
+}
