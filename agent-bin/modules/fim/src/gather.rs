@@ -1,0 +1,335 @@
+//! Turns what was told, in its order, into moves of what the baseline has and paths to look at: decides, and touches nothing.
+//!
+//! A path to look at is a hint and nothing more: whoever looks may find that nothing has changed. What cannot be found by
+//! looking is what a hint carries: that a name was made (it may be gone again), and who did it.
+
+mod lives;
+mod moves;
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Change, Detected, What};
+use crate::entry::Entry;
+use crate::overlay::{Overlay, renamed};
+use crate::path_bytes::PathBytes;
+use crate::sys::Handle;
+use crate::watch::{Notice, Parent, Process};
+use lives::Lives;
+use moves::is_exchange;
+
+pub(crate) use lives::Life;
+
+/// What is known of a path that is to be looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hint {
+    /// The name was made, so if there is nothing it came and went.
+    pub(crate) life: Option<Life>,
+    /// What of its inside is to be looked at too, because nobody told of that.
+    pub(crate) inside: Inside,
+    pub(crate) detected: Detected,
+    pub(crate) by: Option<Process>,
+    /// See [`Change::mark`].
+    pub(crate) mark: String,
+    /// What a scan saw there, content included.
+    pub(crate) observed: Option<Entry>,
+    /// It is another name of a file that was looked at.
+    pub(crate) linked: bool,
+}
+
+/// How much of a folder is looked at besides itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Inside {
+    /// Nothing.
+    Nothing,
+    /// The names in it. Of a folder that is new everything is looked at in any case.
+    Names,
+    /// Everything below it.
+    Everything,
+}
+
+impl Hint {
+    /// A path that `detected` says to look at.
+    pub(crate) fn of(detected: Detected) -> Self {
+        Self {
+            life: None,
+            inside: Inside::Nothing,
+            detected,
+            by: None,
+            mark: String::new(),
+            observed: None,
+            linked: false,
+        }
+    }
+
+    /// A hint to another path that this one has led to.
+    pub(crate) fn onwards(&self) -> Self {
+        Self { by: self.by.clone(), mark: self.mark.clone(), ..Self::of(self.detected) }
+    }
+
+    fn merge(&mut self, newer: Self) {
+        // The kernel's word says more than a scan's, which sees the same later. Of several the first is heard again in any case.
+        if newer.detected < self.detected {
+            self.mark = newer.mark;
+        }
+        self.detected = self.detected.min(newer.detected);
+        self.inside = self.inside.max(newer.inside);
+        self.by = newer.by.or_else(|| self.by.take());
+        self.observed = newer.observed;
+        self.linked &= newer.linked;
+    }
+}
+
+/// What the baseline and the kernel say when they are asked.
+pub(crate) trait Known {
+    type Error;
+    /// Under which path the baseline has this folder.
+    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error>;
+    /// Under which path it is found now.
+    fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes>;
+    /// What the baseline has under this path.
+    fn row(&mut self, path: &PathBytes) -> Result<Option<Entry>, Self::Error>;
+    /// All that it has below this path, what is deepest first.
+    fn below(&mut self, path: &PathBytes) -> Result<Vec<(PathBytes, Entry)>, Self::Error>;
+    /// Whether this file may be the one that the baseline has as `entry`; one that is gone may have been any.
+    fn may_be(&self, file: &Handle, entry: &Entry) -> bool;
+    /// Whether the path is watched.
+    fn watched(&self, path: &PathBytes) -> bool;
+}
+
+/// Names that came and went, by what they were called first.
+pub(crate) type Ended = BTreeMap<PathBytes, Vec<Life>>;
+
+/// Everything that was told in one window.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    /// What became of names that the baseline has, in order.
+    pub(crate) changes: Vec<Change>,
+    /// Where the rows of the baseline are after that.
+    pub(crate) overlay: Overlay,
+    /// Where folders are, whether or not their rows have moved along.
+    places: Overlay,
+    /// What is to be looked at then.
+    pub(crate) hints: BTreeMap<PathBytes, Hint>,
+    /// Folders that were made or came in meanwhile, by their handles.
+    made: HashMap<Handle, PathBytes>,
+    lives: Lives,
+    /// What the baseline calls everything that was moved.
+    moved: Vec<PathBytes>,
+}
+
+impl Gathered {
+    /// Notes that `path` is to be looked at.
+    pub(crate) fn hint(&mut self, path: PathBytes, hint: Hint) {
+        match self.hints.get_mut(&path) {
+            Some(known) => known.merge(hint),
+            None => drop(self.hints.insert(path, hint)),
+        }
+    }
+
+    /// Takes in notices of the kernel, in their order.
+    pub(crate) fn all<K: Known>(
+        &mut self,
+        notices: &[Notice],
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        let mut rest = notices;
+        while let [first, after @ ..] = rest {
+            rest = after;
+            if let [second, after @ ..] = after
+                && is_exchange(first, second)
+                && self.exchanged(first, known)?
+            {
+                rest = after;
+            } else {
+                self.told(first, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn told<K: Known>(&mut self, notice: &Notice, known: &mut K) -> Result<(), K::Error> {
+        let at = self.place(&notice.parent, &notice.name, notice.seen_at.as_ref(), known)?;
+        match &notice.renamed_to {
+            None => {
+                let Some(at) = at else { return Ok(()) };
+                if let (true, true, Some(handle)) = (notice.created, notice.folder, &notice.target)
+                {
+                    self.made.insert(handle.clone(), at.clone());
+                }
+                if notice.created {
+                    let row = self.row(&at, known)?;
+                    self.lives.made(&at, notice, row.is_some());
+                } else if notice.deleted {
+                    self.lives.removed(&at, notice);
+                }
+                self.hint(at, hint_of(notice));
+            }
+            Some((parent, name)) => {
+                let to = self.place(parent, name, None, known)?;
+                self.renamed(at, to, notice, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the name is now, as far as what was told before says; `None` when its folder is unknown or not watched.
+    fn place<K: Known>(
+        &self,
+        parent: &Parent,
+        name: &[u8],
+        seen_at: Option<&PathBytes>,
+        known: &mut K,
+    ) -> Result<Option<PathBytes>, K::Error> {
+        let made = match parent {
+            Parent::Handle(handle) => self.made.get(handle).cloned(),
+            Parent::Watch(_) => None,
+        };
+        let folder = match made {
+            Some(folder) => Some(folder),
+            None => match known.folder_in_baseline(parent)? {
+                Some(before) => self.places.now(&before),
+                None => seen_at.cloned().or_else(|| known.folder_on_disk(parent)),
+            },
+        };
+        let path = folder.map(|folder| if name.is_empty() { folder } else { folder.join(name) });
+        Ok(path.filter(|path| known.watched(path)))
+    }
+
+    fn renamed<K: Known>(
+        &mut self,
+        from: Option<PathBytes>,
+        to: Option<PathBytes>,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
+        let moved_row = match (&from, &to) {
+            (Some(from), Some(to)) => self.row_to_move(from, to, notice.target.as_ref(), known)?,
+            (Some(_) | None, _) => None,
+        };
+        if let (Some(from), Some(to), None) = (&from, &to, &moved_row)
+            && self.is_ahead(from, to, notice, known)?
+        {
+            self.hint(from.clone(), plain.clone());
+            self.hint(to.clone(), Hint { inside: Inside::Names, ..plain });
+            return Ok(());
+        }
+        if let Some(to) = &to {
+            let row = moved_row.as_ref().zip(from.as_ref());
+            self.arrives(row, to, notice, known)?;
+        }
+        match (from, to) {
+            (Some(from), Some(to)) => {
+                self.follow(&from, &to);
+                self.places.moved(from.clone(), to.clone());
+                self.hint(from, plain.clone());
+                let inside = match moved_row {
+                    None if notice.folder => Inside::Names,
+                    None | Some(_) => Inside::Nothing,
+                };
+                self.hint(to, Hint { inside, ..plain });
+            }
+            (None, Some(to)) => {
+                if let (true, Some(handle)) = (notice.folder, &notice.target) {
+                    self.made.insert(handle.clone(), to.clone());
+                }
+                let inside = if notice.folder { Inside::Everything } else { Inside::Nothing };
+                self.hint(to, Hint { inside, ..plain });
+            }
+            (Some(from), None) => {
+                // What was made before it left came and went, as far as these folders are concerned.
+                self.made.retain(|_, path| path.below(&from).is_none());
+                self.lives.left(&from);
+                self.places.removed(from.clone());
+                self.hint(from, plain);
+            }
+            (None, None) => {}
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, path: PathBytes, what: What, notice: &Notice) {
+        let by = notice.process.clone();
+        let (detected, mark) = (Detected::Realtime, notice.read_mark());
+        self.changes.push(Change { path, what, detected, by, mark });
+    }
+
+    /// What is known of names below `from` holds for those below `to` from now on.
+    fn follow(&mut self, from: &PathBytes, to: &PathBytes) {
+        self.lives.moved(from, to);
+        let followers: Vec<PathBytes> =
+            self.hints.keys().filter(|path| path.below(from).is_some()).cloned().collect();
+        for path in followers {
+            if let (Some(hint), Some(now)) = (self.hints.remove(&path), renamed(&path, from, to)) {
+                self.hint(now, hint);
+            }
+        }
+        for path in self.made.values_mut() {
+            if let Some(now) = renamed(path, from, to) {
+                *path = now;
+            }
+        }
+    }
+
+    /// Says which names were made and are there as far as was told, and which are gone again, by what they were called first.
+    pub(crate) fn settle(mut self) -> (Vec<Change>, BTreeMap<PathBytes, Hint>, Ended) {
+        for (path, hint) in &mut self.hints {
+            hint.life = self.lives.take(path);
+        }
+        (self.changes, self.hints, self.lives.ended)
+    }
+
+    /// What the baseline has under a path of now.
+    pub(crate) fn row<K: Known>(
+        &self,
+        path: &PathBytes,
+        known: &mut K,
+    ) -> Result<Option<Entry>, K::Error> {
+        match self.overlay.before(path) {
+            Some(before) => known.row(&before),
+            None => Ok(None),
+        }
+    }
+
+    /// All that the baseline has below a path of now, what is deepest first.
+    pub(crate) fn rows_below<K: Known>(
+        &self,
+        path: &PathBytes,
+        known: &mut K,
+    ) -> Result<Vec<(PathBytes, Entry)>, K::Error> {
+        let mut rows = match self.overlay.before(path) {
+            Some(before) => known.below(&before)?,
+            None => Vec::new(),
+        };
+        for moved in &self.moved {
+            if self.overlay.now(moved).is_some_and(|now| now.below(path).is_some()) {
+                rows.extend(known.below(moved)?);
+                rows.extend(known.row(moved)?.map(|row| (moved.clone(), row)));
+            }
+        }
+        // A part of it may be elsewhere by now, and what was moved here may have been here before.
+        let still = |(before, entry): (PathBytes, Entry)| {
+            let now = self.overlay.now(&before)?;
+            (now != *path && now.below(path).is_some()).then_some((now, entry))
+        };
+        let found: BTreeMap<PathBytes, Entry> = rows.into_iter().filter_map(still).collect();
+        Ok(found.into_iter().rev().collect())
+    }
+}
+
+fn hint_of(notice: &Notice) -> Hint {
+    Hint {
+        life: None,
+        inside: if notice.folder && notice.created { Inside::Names } else { Inside::Nothing },
+        detected: Detected::Realtime,
+        by: notice.process.clone(),
+        mark: notice.read_mark(),
+        observed: None,
+        linked: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

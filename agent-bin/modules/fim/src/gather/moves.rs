@@ -1,0 +1,126 @@
+//! What a rename does to what the baseline has, and to what was told before.
+
+use super::{Gathered, Hint, Inside, Known, hint_of};
+use crate::change::What;
+use crate::entry::{Entry, Kind};
+use crate::path_bytes::PathBytes;
+use crate::sys::Handle;
+use crate::watch::{Notice, Parent};
+
+impl Gathered {
+    pub(super) fn is_known<K: Known>(
+        &self,
+        path: &PathBytes,
+        known: &mut K,
+    ) -> Result<bool, K::Error> {
+        Ok(self.lives.is_alive(path) || self.row(path, known)?.is_some())
+    }
+
+    /// Two names have changed places. `false` when that is not sure, or when only one of them is watched.
+    pub(super) fn exchanged<K: Known>(
+        &mut self,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<bool, K::Error> {
+        let Some((parent, name)) = &notice.renamed_to else { return Ok(false) };
+        let one = self.place(&notice.parent, &notice.name, notice.seen_at.as_ref(), known)?;
+        let (Some(one), Some(other)) = (one, self.place(parent, name, None, known)?) else {
+            return Ok(false);
+        };
+        // Without the files it may be one thing that was moved there and back. Then only one of the names is known.
+        if notice.target.is_none()
+            && !(self.is_known(&one, known)? && self.is_known(&other, known)?)
+        {
+            return Ok(false);
+        }
+        // No name has a zero.
+        let aside = PathBytes::new(*b"/\0");
+        for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
+            self.follow(from, to);
+            self.places.moved(from.clone(), to.clone());
+        }
+        for path in [one, other] {
+            let hint = Hint { inside: Inside::Everything, ..hint_of(notice) };
+            self.hint(path, hint);
+        }
+        Ok(true)
+    }
+
+    /// The row that a move takes along. None when what the baseline has under this name was removed before, or when the new
+    /// name is in a folder that the baseline does not have yet: then it is gone here and new there.
+    pub(super) fn row_to_move<K: Known>(
+        &self,
+        from: &PathBytes,
+        to: &PathBytes,
+        target: Option<&Handle>,
+        known: &mut K,
+    ) -> Result<Option<Entry>, K::Error> {
+        let Some((folder, _)) = to.split() else { return Ok(None) };
+        let folder = self.row(&folder, known)?;
+        if self.lives.is_removed(from) || folder.is_none_or(|folder| folder.kind != Kind::Folder) {
+            return Ok(None);
+        }
+        let row = self.row(from, known)?;
+        // A look may have been faster than this notice, and something else is called so by now.
+        Ok(row.filter(|row| target.is_none_or(|file| known.may_be(file, row))))
+    }
+
+    /// Whether the baseline has the folder under its new name already: a look was faster than this notice.
+    pub(super) fn is_ahead<K: Known>(
+        &self,
+        from: &PathBytes,
+        to: &PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<bool, K::Error> {
+        if !notice.folder || self.lives.is_alive(from) {
+            return Ok(false);
+        }
+        if let Some(target) = &notice.target {
+            let there = known.folder_in_baseline(&Parent::Handle(target.clone()))?;
+            return Ok(there.and_then(|before| self.places.now(&before)).as_ref() == Some(to));
+        }
+        Ok(self.row(to, known)?.is_some_and(|row| row.kind == Kind::Folder))
+    }
+
+    /// A row of the baseline is called `to` now, and what was called so before is gone.
+    pub(super) fn arrives<K: Known>(
+        &mut self,
+        row: Option<(&Entry, &PathBytes)>,
+        to: &PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        let Some((entry, from)) = row else { return Ok(()) };
+        if from == to {
+            return Ok(());
+        }
+        let replaced = self.row(to, known)?;
+        if let Some(replaced) = replaced {
+            let mut gone = Vec::new();
+            if replaced.kind == Kind::Folder {
+                gone = self.rows_below(to, known)?;
+            }
+            gone.push((to.clone(), replaced));
+            for (path, entry) in gone {
+                self.change(path, What::Deleted(entry), notice);
+            }
+            self.overlay.removed(to.clone());
+        }
+        let what = What::Moved { from: from.clone(), entry: entry.clone() };
+        self.change(to.clone(), what, notice);
+        self.moved.extend(self.overlay.before(from));
+        self.overlay.moved(from.clone(), to.clone());
+        Ok(())
+    }
+}
+
+/// Whether the second notice takes back the first: what one system call does that exchanges two names. Where the kernel says
+/// which files they were, these are two.
+pub(super) fn is_exchange(first: &Notice, second: &Notice) -> bool {
+    let reverse =
+        |to: &(Parent, Vec<u8>), notice: &Notice| to.0 == notice.parent && to.1 == notice.name;
+    let (Some(there), Some(back)) = (&first.renamed_to, &second.renamed_to) else { return false };
+    let two = first.target.is_none() || first.target != second.target;
+    two && reverse(there, second) && reverse(back, first)
+}
