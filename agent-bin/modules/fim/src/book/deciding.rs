@@ -1,0 +1,323 @@
+//! One path after the other: what is on the disk, what the baseline has, and what follows from the two.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+
+use super::{Book, BookError, Outcome, reading, text};
+use crate::baseline::Op;
+use crate::change::{Change, Detected, What, differences};
+use crate::entry::{Entry, Kind};
+use crate::gather::{Ended, Hint, Inside, Known, Life};
+use crate::look::Looked;
+use crate::path_bytes::PathBytes;
+use crate::sys::Handle;
+
+/// A new folder with more names than this is scanned instead of being listed here, so that its names need no memory.
+const MOST_NAMES: usize = 4_096;
+
+/// What some hints came to.
+#[derive(Debug, Default)]
+pub(crate) struct Decided {
+    /// To be told and applied, in this order.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// What is to be looked at after that.
+    pub(crate) more: BTreeMap<PathBytes, Hint>,
+    /// Folders of which too much is new to be looked at here.
+    pub(crate) to_scan: Vec<PathBytes>,
+    /// What could not be looked at, and why; the baseline keeps what it has.
+    pub(crate) troubles: Vec<(PathBytes, io::Error)>,
+}
+
+/// The decisions of one slice of hints, on top of a baseline that does not have them yet.
+struct Deciding<'a> {
+    book: &'a mut Book,
+    decided: Decided,
+    /// What the baseline will have when all of this is applied.
+    pending: HashMap<PathBytes, Option<Entry>>,
+}
+
+impl Book {
+    /// Looks at each path and decides. Nothing of an earlier decision may be waiting to be applied.
+    pub(crate) fn decide(
+        &mut self,
+        hints: BTreeMap<PathBytes, Hint>,
+        ended: &mut Ended,
+    ) -> Result<Decided, BookError> {
+        let mut deciding =
+            Deciding { book: self, decided: Decided::default(), pending: HashMap::new() };
+        for (path, hint) in hints {
+            let lives = ended.remove(&path).unwrap_or_default();
+            let own = deciding.decided.outcomes.len();
+            deciding.one(path.clone(), &hint)?;
+            deciding.short_lives(lives, &path, own)?;
+        }
+        Ok(deciding.decided)
+    }
+}
+
+impl Outcome {
+    /// What follows from a change that the notices alone tell of.
+    pub(super) fn of_move(change: Change) -> Self {
+        let to = change.path.clone();
+        let operation = match &change.what {
+            What::Moved { from, .. } => Some(Op::Move { from: from.clone(), to }),
+            What::Deleted(_) => Some(Op::Remove { path: to }),
+            What::Created(_) | What::Modified { .. } | What::ShortLived { .. } => None,
+        };
+        Self::told(change, operation.into_iter().collect())
+    }
+
+    fn told(change: Change, operations: Vec<Op>) -> Self {
+        let (detected, mark) = (change.detected, change.mark.clone());
+        Self { detected, mark, change: Some(change), operations }
+    }
+
+    fn short_lived(life: Life) -> Self {
+        let Life { path, folder, mark, by, target } = life;
+        let ghost = |handle| Op::Ghost { path: path.clone(), handle };
+        let operations = target.filter(|_| folder).map(ghost).into_iter().collect();
+        let (what, detected) = (What::ShortLived { folder }, Detected::Realtime);
+        Self::told(Change { path, what, detected, by, mark }, operations)
+    }
+
+    fn silent(hint: &Hint, operations: Vec<Op>) -> Self {
+        let (detected, mark) = (hint.detected, hint.mark.clone());
+        Self { detected, mark, change: None, operations }
+    }
+}
+
+impl Book {
+    /// Tells of the names that came and went and that nothing else was told of.
+    pub(crate) fn rest(ended: Ended) -> Vec<Outcome> {
+        ended.into_values().flatten().map(Outcome::short_lived).collect()
+    }
+}
+
+impl Deciding<'_> {
+    fn one(&mut self, path: PathBytes, hint: &Hint) -> Result<(), BookError> {
+        if self.book.rules.of(&path).is_none() {
+            return Ok(());
+        }
+        self.parents_first(&path, hint)?;
+        self.one_alone(path, hint)
+    }
+
+    /// The path itself, when the folders above it were looked at.
+    fn one_alone(&mut self, path: PathBytes, hint: &Hint) -> Result<(), BookError> {
+        let row = self.row(&path)?;
+        let now = match self.book.look(&path, row.as_ref(), hint) {
+            Ok(now) => now,
+            Err(error) => {
+                self.decided.troubles.push((path, error));
+                return Ok(());
+            }
+        };
+        match (row, now) {
+            (None, None) => hint.life.iter().for_each(|life| self.short_lived(life)),
+            (None, Some(now)) => self.created(path, now, hint),
+            (Some(row), None) => {
+                self.deleted(path, row, hint)?;
+                hint.life.iter().for_each(|life| self.short_lived(life));
+            }
+            (Some(row), Some(now)) if row.kind == now.entry.kind => {
+                self.compared(path, row, now, hint)?;
+            }
+            (Some(row), Some(now)) => {
+                self.deleted(path.clone(), row, hint)?;
+                self.created(path, now, hint);
+            }
+        }
+        Ok(())
+    }
+
+    /// A row needs the rows of the folders above it; of those that are missing, or something else by now, nobody may have told
+    /// yet.
+    fn parents_first(&mut self, path: &PathBytes, hint: &Hint) -> Result<(), BookError> {
+        let mut missing = Vec::new();
+        let mut above = path.split().map(|(folder, _)| folder);
+        while let Some(folder) = above {
+            let row = self.row(&folder)?;
+            let is_there = row.is_some_and(|row| row.kind == Kind::Folder);
+            if is_there || self.book.rules.of(&folder).is_none() {
+                break;
+            }
+            above = folder.split().map(|(folder, _)| folder);
+            missing.push(folder);
+        }
+        for folder in missing.into_iter().rev() {
+            self.one_alone(folder, &hint.onwards())?;
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, path: &PathBytes) -> Result<Option<Entry>, BookError> {
+        match self.pending.get(path) {
+            Some(pending) => Ok(pending.clone()),
+            None => self.book.row(path),
+        }
+    }
+
+    fn short_lived(&mut self, life: &Life) {
+        self.decided.outcomes.push(Outcome::short_lived(life.clone()));
+    }
+
+    /// Tells of what came and went under a name before what is there now, or after what was there before. `own` is where the
+    /// outcomes about the name itself begin.
+    fn short_lives(
+        &mut self,
+        lives: Vec<Life>,
+        path: &PathBytes,
+        own: usize,
+    ) -> Result<(), BookError> {
+        let begin = self.decided.outcomes.len();
+        for life in lives {
+            self.others_of(&life)?;
+            self.short_lived(&life);
+        }
+        if self.row(path)?.is_some()
+            && let Some(outcomes) = self.decided.outcomes.get_mut(own..)
+        {
+            outcomes.rotate_left(begin - own);
+        }
+        Ok(())
+    }
+
+    /// What came and went may have been another name of a file that is still there, and was changed under it.
+    fn others_of(&mut self, life: &Life) -> Result<(), BookError> {
+        let Some((device, inode)) = life.target.as_ref().and_then(|file| self.book.file_of(file))
+        else {
+            return Ok(());
+        };
+        for name in self.book.baseline.names_of_inode(device, inode)? {
+            let (by, mark) = (life.by.clone(), life.mark.clone());
+            let hint = Hint { by, mark, ..Hint::of(Detected::Realtime) };
+            self.decided.more.entry(name).or_insert(hint);
+        }
+        Ok(())
+    }
+
+    fn created(&mut self, path: PathBytes, now: Looked, hint: &Hint) {
+        let silent = hint.life.is_none() && self.book.was_there(&path);
+        if now.entry.kind == Kind::Folder && !silent {
+            self.list(&path, Inside::Nothing, hint);
+        }
+        let mut operations = vec![self.put(&path, &now)];
+        operations.extend(self.book.first_text(&path, &now.entry));
+        if now.entry.links > 1 && !silent {
+            self.other_names(&path, &now.entry, hint);
+        }
+        self.pending.insert(path.clone(), Some(now.entry.clone()));
+        match silent {
+            true => self.decided.outcomes.push(Outcome::silent(hint, operations)),
+            false => self.tell(path, What::Created(now.entry), hint, operations),
+        }
+    }
+
+    fn deleted(&mut self, path: PathBytes, row: Entry, hint: &Hint) -> Result<(), BookError> {
+        let mut gone = Vec::new();
+        if row.kind == Kind::Folder {
+            gone = self.book.below(&path)?;
+        }
+        gone.push((path, row));
+        for (path, entry) in gone {
+            // Decided about already, in this slice.
+            if self.pending.get(&path).is_some_and(Option::is_none) {
+                continue;
+            }
+            if entry.links > 1 {
+                self.other_names(&path, &entry, hint);
+            }
+            self.pending.insert(path.clone(), None);
+            let operation = Op::Remove { path: path.clone() };
+            self.tell(path, What::Deleted(entry), hint, vec![operation]);
+        }
+        Ok(())
+    }
+
+    fn compared(
+        &mut self,
+        path: PathBytes,
+        row: Entry,
+        now: Looked,
+        hint: &Hint,
+    ) -> Result<(), BookError> {
+        let replaced = row.kind == Kind::Folder && row.inode != now.entry.inode;
+        let inside = if replaced { Inside::Everything } else { hint.inside };
+        if row.kind == Kind::Folder && inside != Inside::Nothing {
+            let deeper = if inside == Inside::Names { Inside::Nothing } else { inside };
+            self.list(&path, deeper, hint);
+            for name in self.book.names_in(&path)? {
+                self.later(path.join(&name), deeper, hint);
+            }
+        }
+        if row == now.entry {
+            return Ok(());
+        }
+        if row.links.max(now.entry.links) > 1 {
+            self.other_names(&path, &now.entry, hint);
+        }
+        let mut operations = vec![self.put(&path, &now)];
+        let watched = self.book.rules.of(&path).map(|rule| rule.attributes.as_slice());
+        let silent = differences(&row, &now.entry, watched.unwrap_or_default()).is_empty();
+        self.pending.insert(path.clone(), Some(now.entry.clone()));
+        if silent {
+            self.decided.outcomes.push(Outcome::silent(hint, operations));
+            return Ok(());
+        }
+        let text::Compared { diff, operation } =
+            self.book.compare_texts(&path, &row, &now.entry)?;
+        operations.extend(operation);
+        self.tell(path, What::Modified { old: row, new: now.entry, diff }, hint, operations);
+        Ok(())
+    }
+
+    /// A change under one name of a file is one under all its names, and the kernel tells of one.
+    fn other_names(&mut self, path: &PathBytes, entry: &Entry, hint: &Hint) {
+        if hint.linked {
+            return;
+        }
+        let names = match self.book.baseline.names_of_inode(entry.device, entry.inode) {
+            Ok(names) => names,
+            Err(error) => {
+                let error = io::Error::other(error.to_string());
+                self.decided.troubles.push((path.clone(), error));
+                return;
+            }
+        };
+        for name in names.into_iter().filter(|name| name != path) {
+            let hint = Hint { linked: true, ..hint.onwards() };
+            self.decided.more.entry(name).or_insert(hint);
+        }
+    }
+
+    /// Has the names in a folder looked at, and as much of their `inside`.
+    fn list(&mut self, path: &PathBytes, inside: Inside, hint: &Hint) {
+        match reading::names_in(path, MOST_NAMES) {
+            Ok(Some(names)) => {
+                for name in names {
+                    self.later(path.join(&name), inside, hint);
+                }
+            }
+            Ok(None) => self.decided.to_scan.push(path.clone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => self.decided.troubles.push((path.clone(), error)),
+        }
+    }
+
+    fn later(&mut self, path: PathBytes, inside: Inside, hint: &Hint) {
+        let hint = Hint { inside, ..hint.onwards() };
+        self.decided.more.entry(path).or_insert(hint);
+    }
+
+    fn put(&self, path: &PathBytes, now: &Looked) -> Op {
+        let handle = now.handle.as_ref().map(Handle::to_bytes);
+        let root = self.book.rules.is_root(path);
+        Op::Put { path: path.clone(), entry: now.entry.clone(), handle, root }
+    }
+
+    fn tell(&mut self, path: PathBytes, what: What, hint: &Hint, operations: Vec<Op>) {
+        let (detected, by, mark) = (hint.detected, hint.by.clone(), hint.mark.clone());
+        let change = Change { path, what, detected, by, mark };
+        self.decided.outcomes.push(Outcome::told(change, operations));
+    }
+}
