@@ -23,4 +23,28 @@
 //! a name that is not watched is found by the next scan; who did it is known from fanotify alone, and as far as the process could still be
 //! asked. `docs/design/fim.md` has all of them.
 
+mod answers;
+mod baseline;
+mod book;
+mod change;
+mod clock;
+mod config;
+mod engine;
+mod entry;
+mod event;
+mod gather;
+mod hash;
+mod kind;
+mod look;
+mod module;
+mod overlay;
+mod path_bytes;
+mod phase;
+mod rules;
+mod scan;
+mod status;
+mod sys;
+mod tell;
+mod watch;
 
+pub use kind::FimKind;

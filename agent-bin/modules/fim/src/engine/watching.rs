@@ -1,0 +1,316 @@
+//! The kernel's queues of this instance, each with its recorder: adopted from the instance before, or new.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use module_api::SensorFd;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::folder_watches::FolderWatches;
+use crate::baseline::BaselineReader;
+use crate::clock;
+use crate::path_bytes::PathBytes;
+use crate::rules::Rules;
+use crate::sys::{Handle, wait_for};
+use crate::watch::filesystems::Filesystems;
+use crate::watch::inotify::HalfMoved;
+use crate::watch::process::Processes;
+use crate::watch::recorder::Recorder;
+use crate::watch::{Notice, Parent, Told, fanotify, inotify};
+
+/// Folders of which is known whether they are watched, before all are forgotten.
+const MOST_KNOWN: usize = 20_000;
+
+/// Everything that tells.
+pub(crate) struct Watching {
+    pub(super) fanotify: Option<Queue>,
+    pub(super) inotify: Option<Queue>,
+    pub(super) folder_watches: Option<FolderWatches>,
+    pub(super) scope: Scope,
+    /// A move of which inotify has told one half.
+    pub(super) half: Option<HalfMoved>,
+    /// When a queue was read last, in nanoseconds since 1970.
+    pub(super) last_read: Option<i64>,
+    /// What is watched how, for the status.
+    pub(super) filesystems: Vec<WatchedFilesystem>,
+}
+
+/// A queue of the kernel.
+pub(crate) struct Queue {
+    pub(super) fd: AsyncFd<OwnedFd>,
+    pub(super) recorder: Recorder,
+}
+
+/// One file system, and what tells of it.
+#[derive(Debug, Clone)]
+pub(crate) struct WatchedFilesystem {
+    pub(crate) mount_point: PathBytes,
+    /// `fanotify` or `inotify`.
+    pub(crate) kind: &'static str,
+    /// Why it is not fanotify.
+    pub(crate) note: Option<String>,
+}
+
+/// Says whether a folder is one of ours: the marks of fanotify tell of whole file systems.
+pub(crate) struct Scope {
+    pub(super) rules: Arc<Rules>,
+    pub(super) reader: BaselineReader,
+    pub(super) filesystems: Filesystems,
+    pub(super) known: HashMap<Handle, Whose>,
+    /// The agent's own folders.
+    pub(super) own_folders: Vec<PathBuf>,
+}
+
+/// Whether something in a folder can be watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It is in a directory of the configuration.
+    Ours,
+    /// The same, and the baseline does not have it yet; where it was then.
+    New(PathBytes),
+    /// It has such a directory in it, by this path.
+    Holds(PathBytes),
+    /// Neither.
+    Others,
+}
+
+/// What one round of reading gave.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) overflowed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(fd: OwnedFd, recorder: Recorder) -> io::Result<Self> {
+        Ok(Self { fd: wait_for(fd)?, recorder })
+    }
+
+    /// One read into the scratch; 0 when there is nothing.
+    fn fill(&mut self) -> io::Result<usize> {
+        let Self { fd, recorder } = self;
+        let scratch = recorder.scratch();
+        let read = fd.try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, scratch)?));
+        match read {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            read => read,
+        }
+    }
+
+    /// Waits until there may be something.
+    async fn readable(&self) {
+        match self.fd.ready(Interest::READABLE).await {
+            Ok(guard) => drop(guard),
+            // The runtime is ending.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Records what is ours of what was read, and takes it out of the scratch.
+    fn record(&mut self, bytes: usize, notices: &[Notice]) -> bool {
+        let fits = notices.iter().all(|notice| self.recorder.append(notice).is_ok());
+        self.recorder.clear_scratch(bytes);
+        fits
+    }
+}
+
+impl Watching {
+    /// Waits until a queue may have something. Never returns when there is none.
+    pub(crate) async fn readable(&mut self) {
+        let of = async |queue: &mut Option<Queue>| match queue {
+            Some(queue) => queue.readable().await,
+            None => std::future::pending().await,
+        };
+        tokio::select! {
+            () = of(&mut self.fanotify) => {}
+            () = of(&mut self.inotify) => {}
+        }
+    }
+
+    /// Whether everything that a read gives can be recorded.
+    pub(crate) fn has_room(&self) -> bool {
+        [&self.fanotify, &self.inotify].into_iter().flatten().all(|queue| queue.recorder.has_room())
+    }
+
+    /// Reads each queue once.
+    ///
+    /// # Errors
+    /// When the kernel refuses, which means that the queue is of no use any more.
+    pub(crate) fn read(&mut self) -> io::Result<Read> {
+        let mut read = Read::default();
+        let now = clock::now();
+        if let Some(queue) = &mut self.fanotify {
+            let bytes = queue.fill()?;
+            let scratch = queue.recorder.scratch().get(..bytes).unwrap_or_default();
+            let told = fanotify::parse(scratch);
+            let kept = self.scope.keep(told, now);
+            read.overflowed |= kept.overflowed | !queue.record(bytes, &kept.notices);
+            read.notices.extend(kept.notices);
+        }
+        if let Some(queue) = &mut self.inotify {
+            let bytes = queue.fill()?;
+            let scratch = queue.recorder.scratch().get(..bytes).unwrap_or_default();
+            let mut told = inotify::parse(scratch, &mut self.half);
+            if bytes == 0 {
+                told.extend(self.half.take().map(|half| Told::Notice(half.into_notice())));
+            }
+            let mut kept = Read::default();
+            for told in told {
+                kept.take(told, now);
+            }
+            read.overflowed |= kept.overflowed | !queue.record(bytes, &kept.notices);
+            read.notices.extend(kept.notices);
+        }
+        self.last_read = Some(now);
+        Ok(read)
+    }
+
+    /// What is recorded from now on is not among what is being worked off.
+    pub(crate) fn switch(&mut self) {
+        for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
+            queue.recorder.switch();
+        }
+    }
+
+    /// What was recorded before the last switch is durable.
+    pub(crate) fn forget(&mut self) {
+        for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
+            queue.recorder.forget();
+        }
+    }
+
+    /// What has new folders watched, where that is needed.
+    pub(crate) fn folder_watches(&self) -> Option<FolderWatches> {
+        self.folder_watches.clone()
+    }
+
+    /// What the next instance is to get.
+    ///
+    /// # Errors
+    /// When a descriptor cannot be copied.
+    pub(crate) fn sensors(&self) -> Result<Vec<SensorFd>, String> {
+        let mut sensors = Vec::new();
+        for (name, queue) in [("fanotify", &self.fanotify), ("inotify", &self.inotify)] {
+            let Some(queue) = queue else { continue };
+            let fd = queue.fd.get_ref().try_clone().map_err(|error| error.to_string())?;
+            sensors.push(SensorFd::new(name, fd).map_err(|error| error.to_string())?);
+            sensors.push(queue.recorder.sensor().map_err(|error| error.to_string())?);
+        }
+        Ok(sensors)
+    }
+
+    /// The bytes that wait in the queues, as far as the kernel says.
+    pub(crate) fn queued_bytes(&self) -> Option<u64> {
+        let queues = [&self.fanotify, &self.inotify].into_iter().flatten();
+        let each = queues.map(|queue| rustix::io::ioctl_fionread(queue.fd.get_ref().as_fd()).ok());
+        each.sum()
+    }
+}
+
+impl Read {
+    pub(super) fn take(&mut self, told: Told, now: i64) {
+        match told {
+            Told::Notice(notice) => {
+                let read_at = (now, self.notices.len() as u32);
+                self.notices.push(Notice { read_at, ..notice });
+            }
+            Told::Overflow => self.overflowed = true,
+            Told::WatchGone(watch) => tracing::debug!(watch, "a folder is not watched any more"),
+        }
+    }
+}
+
+impl Scope {
+    /// What is ours of what was told, with who did it.
+    pub(super) fn keep(&mut self, told: Vec<(Told, i32)>, now: i64) -> Read {
+        let mut kept = Read::default();
+        let mut processes = Processes::default();
+        for (told, pid) in told {
+            let told = match told {
+                Told::Notice(notice) if !self.is_ours(&notice) => continue,
+                Told::Notice(notice) => {
+                    let seen_at = self.seen(&notice.parent);
+                    Told::Notice(Notice { process: processes.ask(pid), seen_at, ..notice })
+                }
+                Told::Overflow | Told::WatchGone(_) => told,
+            };
+            kept.take(told, now);
+        }
+        kept
+    }
+
+    fn seen(&self, parent: &Parent) -> Option<PathBytes> {
+        match parent {
+            Parent::Handle(handle) => match self.known.get(handle)? {
+                Whose::New(path) => Some(path.clone()),
+                Whose::Ours | Whose::Holds(_) | Whose::Others => None,
+            },
+            Parent::Watch(_) => None,
+        }
+    }
+
+    fn is_ours(&mut self, notice: &Notice) -> bool {
+        let from = self.has(&notice.parent, &notice.name);
+        let to = notice.renamed_to.as_ref().is_some_and(|(parent, name)| self.has(parent, name));
+        if notice.folder && (from || to) && (notice.created || notice.renamed_to.is_some()) {
+            if notice.renamed_to.is_some() {
+                // What is below it may be ours now. What was ours stays so: nobody could ask about a folder that is gone.
+                self.known.retain(|_, whose| *whose != Whose::Others);
+            }
+            if let Some(target) = &notice.target {
+                self.known.insert(target.clone(), Whose::Ours);
+            }
+        }
+        from || to
+    }
+
+    fn has(&mut self, parent: &Parent, name: &[u8]) -> bool {
+        let Parent::Handle(handle) = parent else { return true };
+        let whose = match self.known.get(handle) {
+            Some(known) => known.clone(),
+            None => {
+                let whose = self.whose(handle);
+                if self.known.len() >= MOST_KNOWN {
+                    self.known.clear();
+                }
+                self.known.insert(handle.clone(), whose.clone());
+                whose
+            }
+        };
+        match whose {
+            Whose::Ours | Whose::New(_) => true,
+            Whose::Others => false,
+            Whose::Holds(folder) => {
+                let path = folder.join(name);
+                self.rules.roots().any(|root| *root == path)
+            }
+        }
+    }
+
+    fn whose(&self, handle: &Handle) -> Whose {
+        let known = self.reader.folder_by_handle(handle).map(|folder| folder.is_some());
+        let gone = || self.reader.ghost_by_handle(handle).map(|path| path.is_some());
+        match known.and_then(|known| if known { Ok(true) } else { gone() }) {
+            Ok(true) => return Whose::Ours,
+            Ok(false) => {}
+            // When in doubt it is looked at.
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether a folder is watched");
+                return Whose::Ours;
+            }
+        }
+        let Some(folder) = self.filesystems.path_of(handle) else { return Whose::Others };
+        let holds = |root: &PathBytes| root.split().is_some_and(|(parent, _)| parent == folder);
+        if self.rules.of(&folder).is_some_and(|rule| rule.realtime) {
+            Whose::New(folder)
+        } else if self.rules.roots().any(holds) {
+            Whose::Holds(folder)
+        } else {
+            Whose::Others
+        }
+    }
+}
