@@ -22,6 +22,8 @@ mod support;
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod systemd_box;
 
+#[path = "support/table.rs"]
+mod table;
 #[path = "support/user_box.rs"]
 #[expect(dead_code, reason = "each test file uses its part of the support")]
 mod user_box;

@@ -42,6 +42,15 @@ pub(crate) enum Bench {
         #[arg(long)]
         sandbox: bool,
     },
+    /// What file integrity monitoring costs: scans, memory, restarts with a million files, latency, an idle watch
+    Fim {
+        /// Print one JSON object instead of a table
+        #[arg(long)]
+        json: bool,
+        /// Measure small trees in one round and judge nothing: a test of the bench itself
+        #[arg(long)]
+        quick: bool,
+    },
 }
 
 /// Fails when something that has a target misses it.
@@ -62,6 +71,10 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
             build_what_is_compared(workspace)?;
             let arguments = if *sandbox { vec!["--sandbox".to_owned()] } else { Vec::new() };
             ("restart", measured_by(workspace, "agent-bin", "restart", &arguments)?, *json)
+        }
+        Bench::Fim { json, quick } => {
+            let arguments = if *quick { vec!["--quick".to_owned()] } else { Vec::new() };
+            ("fim", measured_by(workspace, "agent-bin", "fim", &arguments)?, *json)
         }
     };
     let lines = measured.measures.iter().map(judge).collect::<Result<_>>()?;

@@ -1,6 +1,6 @@
 //! `cargo xtask e2e`: every way to replace the process against everything that may happen meanwhile, as a table.
 //!
-//! Each cell is a test of `agent-bin/tests/matrix.rs`, which appends `ROW<tab>COLUMN<tab>RESULT<tab>WORD` to the file that
+//! Each cell is a test of `agent-bin/tests/matrix.rs` or `agent-bin/tests/fim_restarts.rs`, which appends `ROW<tab>COLUMN<tab>RESULT<tab>WORD` to the file that
 //! the variable `WAZUH_E2E_TABLE` names.
 
 mod table;
@@ -22,7 +22,7 @@ pub(crate) struct Arguments {
     /// Print the table as JSON, and nothing else
     #[arg(long)]
     json: bool,
-    /// Run only the cells whose `COLUMN::ROW` contains one of these
+    /// Run only the tests whose names contain one of these; `fim`: file integrity monitoring, the long ones too
     #[arg(value_name = "PART")]
     parts: Vec<String>,
 }
@@ -34,7 +34,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let quiet = arguments.table || arguments.json;
     build(workspace)?;
     let mut command = workspace.cargo();
-    command.args(["test", "--package=agent-bin", "--all-features", "--locked", "--test=matrix"]);
+    command.args(["test", "--package=agent-bin", "--all-features", "--locked"]);
+    // One that fails must not keep the other from its cells.
+    command.args(["--no-fail-fast", "--test=matrix", "--test=fim_restarts"]);
     command.args(["--", "--include-ignored"]).args(&arguments.parts);
     command.env("WAZUH_E2E_TABLE", &file);
     if quiet {
