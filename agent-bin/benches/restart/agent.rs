@@ -1,4 +1,4 @@
-//! An agent in a folder of its own, and the minimal program, each started, heard and ended by the bench.
+//! An agent in a folder of its own, started, heard and ended by a bench.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,10 +29,14 @@ impl Agent {
 
     pub(crate) fn configure(&self, extra: &str) -> Result<(), String> {
         let logs = self.path("app.log");
-        let text = format!(
+        self.configure_wholly(&format!(
             "agent: {{log_level: warn}}\nlogcollector:\n  files: [{}]\n  start_at: beginning\n{extra}",
             logs.display()
-        );
+        ))
+    }
+
+    /// Gives it `text` as its whole configuration.
+    pub(crate) fn configure_wholly(&self, text: &str) -> Result<(), String> {
         fs::write(self.path("agent.yml"), text).map_err(|error| format!("agent.yml: {error}"))
     }
 
@@ -131,7 +135,10 @@ fn read(output: &Output) -> Result<Value, String> {
 }
 
 /// Spawns, and says how long it took until READY=1, in ms. What is not ready is killed.
-fn until_ready(command: &mut Command, socket: &ReadySocket) -> Result<(Child, f64), String> {
+pub(crate) fn until_ready(
+    command: &mut Command,
+    socket: &ReadySocket,
+) -> Result<(Child, f64), String> {
     let began = Instant::now();
     let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
     match socket.until_ready() {
@@ -142,14 +149,4 @@ fn until_ready(command: &mut Command, socket: &ReadySocket) -> Result<(Child, f6
             Err(error)
         }
     }
-}
-
-/// How long the minimal program takes until it is ready, in ms.
-pub(crate) fn minimal_start(socket: &ReadySocket) -> Result<f64, String> {
-    let mut command = Command::new(crate::minimal()?);
-    command.env("NOTIFY_SOCKET", socket.path()).stdin(Stdio::null()).stdout(Stdio::null());
-    let (mut child, took) = until_ready(&mut command, socket)?;
-    child.kill().map_err(|error| error.to_string())?;
-    child.wait().map_err(|error| error.to_string())?;
-    Ok(took)
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use serde_json::{Value, json};
+use rustix::process::Pid;
+use serde_json::json;
 
-use crate::agent::{Agent, minimal_start};
+use crate::agent::Agent;
+use crate::by_helper::{by_helper, is_restarted};
+use crate::minimal::minimal_start;
 use crate::opened::Opened;
 use crate::{Findings, ROUNDS};
 
@@ -52,33 +52,7 @@ pub(crate) fn measure(found: &mut Findings, method: &str) -> Result<(), String> 
     agent.stop()
 }
 
-/// ms from the end of the old process to READY, and from Enter to the confirmation.
-fn by_helper(agent: &mut Agent) -> Result<(f64, f64), String> {
-    let pid = agent.pid()?;
-    let old =
-        pidfd_open(pid, PidfdFlags::empty()).map_err(|error| format!("pid {pid:?}: {error}"))?;
-    let ended = thread::spawn(move || -> Result<Instant, Errno> {
-        poll(&mut [PollFd::new(&old, PollFlags::IN)], None)?;
-        Ok(Instant::now())
-    });
-    let began = Instant::now();
-    // Heard beside the command line, which returns only after the confirmation.
-    let (ready, record) = thread::scope(|scope| {
-        let ready = scope.spawn(|| agent.socket.until_ready());
-        let record = agent.ask(&["restart"]).map(|record| (record, began.elapsed()));
-        (ready.join(), record)
-    });
-    let (record, enter) = record?;
-    is_restarted(&record, "helper")?;
-    let ready = ready.map_err(|_| "the thread that hears READY has panicked")??;
-    let ended = ended.join().map_err(|_| "the watch of the old process has panicked")?;
-    let ended = ended.map_err(|error| format!("cannot watch the old process: {error}"))?;
-    agent.reap();
-    let downtime = ready.checked_duration_since(ended).ok_or("READY came before the end")?;
-    Ok((downtime.as_secs_f64() * 1e3, enter.as_secs_f64() * 1e3))
-}
-
-/// The same of a process that ends by becoming another program: when the file of that program was opened last before READY.
+/// As [`by_helper`], of a process that ends by becoming another program: when the file of that program was opened last before READY.
 fn in_place(agent: &Agent) -> Result<(f64, f64), String> {
     let (opened, over) = (Opened::watch(crate::program())?, AtomicBool::new(false));
     let began = Instant::now();
@@ -97,14 +71,6 @@ fn in_place(agent: &Agent) -> Result<(f64, f64), String> {
     let exec = moments.into_iter().rfind(|moment| *moment < ready);
     let exec = exec.ok_or("the program was not opened by the restart")?;
     Ok((ready.duration_since(exec).as_secs_f64() * 1e3, enter.as_secs_f64() * 1e3))
-}
-
-fn is_restarted(record: &Value, method: &str) -> Result<(), String> {
-    let result = &record["result"];
-    if result["outcome"] == "restarted" && result["method"] == method {
-        return Ok(());
-    }
-    Err(format!("no restart by {method}: {record}"))
 }
 
 /// MB of memory that a process uses, as the kernel counts it.

@@ -13,8 +13,10 @@
 
 mod agent;
 mod by_hand;
+mod by_helper;
 mod floor;
 mod loaded_folder;
+mod minimal;
 mod opened;
 mod ready_socket;
 mod sandbox;

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::agent::{Agent, minimal_start};
+use crate::agent::Agent;
+use crate::minimal::minimal_start;
 use crate::{Findings, ROUNDS, loaded_folder};
 
 /// ms from the spawn to READY.
