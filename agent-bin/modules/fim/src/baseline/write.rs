@@ -90,13 +90,19 @@ impl<'a> Changes<'a> {
                 self.update_folder(path, sql, &number.cast_signed())?
             }
             Op::Watch { path, watch } => {
+                if let Some((parent, name)) = self.place(path)? {
+                    let sql = "INSERT INTO ghosts(number, watch, path)
+                               SELECT ?3, watch, ?4 FROM folders
+                               WHERE parent = ?1 AND name = ?2 AND watch IS NOT NULL AND watch IS NOT ?5";
+                    let row = params![parent.0, name, self.next(), path.as_bytes(), watch];
+                    self.connection.prepare_cached(sql)?.execute(row)?;
+                }
                 let sql = "UPDATE folders SET watch = ?3 WHERE parent = ?1 AND name = ?2";
                 self.update_folder(path, sql, watch)?
             }
             Op::Ghost { path, handle } => {
                 let sql = "INSERT INTO ghosts(number, handle, path) VALUES (?, ?, ?)";
-                let next = self.number().saturating_add(1).cast_signed();
-                let row = params![next, handle.to_bytes(), path.as_bytes()];
+                let row = params![self.next(), handle.to_bytes(), path.as_bytes()];
                 self.connection.prepare_cached(sql)?.execute(row)?;
                 true
             }
@@ -127,6 +133,9 @@ impl<'a> Changes<'a> {
             self.parents.forget();
         }
         if entry.kind == Kind::Folder {
+            if old.is_some() {
+                self.remember_replaced(&place, path, handle)?;
+            }
             let sql = "INSERT INTO folders(parent, name, handle) VALUES (?, ?, ?)
                        ON CONFLICT(parent, name) DO UPDATE SET handle = excluded.handle";
             self.connection.prepare_cached(sql)?.execute(params![place.0.0, place.1, handle])?;
@@ -182,9 +191,22 @@ impl<'a> Changes<'a> {
     fn remember(&self, (parent, name): &Place, path: &PathBytes) -> Result<()> {
         let sql = "INSERT INTO ghosts(number, handle, watch, path)
                    SELECT ?3, handle, watch, ?4 FROM folders WHERE parent = ?1 AND name = ?2";
-        let next = self.number().saturating_add(1).cast_signed();
-        let row = params![parent.0, name, next, path.as_bytes()];
+        let row = params![parent.0, name, self.next(), path.as_bytes()];
         self.connection.prepare_cached(sql)?.execute(row).map(drop)
+    }
+
+    /// The same of a folder in whose place another one was found, with this handle.
+    fn remember_replaced(&self, place: &Place, path: &PathBytes, now: Option<&[u8]>) -> Result<()> {
+        let sql = "INSERT INTO ghosts(number, handle, path)
+                   SELECT ?3, handle, ?4 FROM folders
+                   WHERE parent = ?1 AND name = ?2 AND handle IS NOT NULL AND handle IS NOT ?5";
+        let row = params![place.0.0, place.1, self.next(), path.as_bytes(), now];
+        self.connection.prepare_cached(sql)?.execute(row).map(drop)
+    }
+
+    /// The number of this list as the database has it.
+    fn next(&self) -> i64 {
+        self.number().saturating_add(1).cast_signed()
     }
 
     /// Removes a row, if there is one, and everything below.
