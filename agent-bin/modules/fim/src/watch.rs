@@ -33,15 +33,21 @@ pub(crate) struct Notice {
     /// The name in the folder; empty for the folder itself.
     pub(crate) name: Vec<u8>,
     /// The name was made.
+    #[serde(default, skip_serializing_if = "is_not")]
     pub(crate) created: bool,
     /// The name was removed.
+    #[serde(default, skip_serializing_if = "is_not")]
     pub(crate) deleted: bool,
     /// It is a folder.
+    #[serde(default, skip_serializing_if = "is_not")]
     pub(crate) folder: bool,
     /// What the name led to, where the kernel says that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) target: Option<Handle>,
     /// The name was changed to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) renamed_to: Option<(Parent, Vec<u8>)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) process: Option<Process>,
     /// Where the folder was when this was read, if the baseline did not have it then.
     pub(crate) seen_at: Option<PathBytes>,
@@ -90,6 +96,12 @@ impl Notice {
         };
         plain(self) == plain(other)
     }
+}
+
+/// What is not so is not recorded: a recorder has little room.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_not(flag: &bool) -> bool {
+    !*flag
 }
 
 /// What one read of a queue gave.

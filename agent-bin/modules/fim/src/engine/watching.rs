@@ -162,6 +162,7 @@ impl Watching {
             for told in told {
                 kept.take(told, now);
             }
+            read.overflowed |= queue.recorder.append_half(self.half.as_ref()).is_err();
             read.overflowed |= kept.overflowed | !queue.record(bytes, &kept.notices);
             read.notices.extend(kept.notices);
         }
@@ -173,6 +174,12 @@ impl Watching {
     pub(crate) fn switch(&mut self) {
         for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
             queue.recorder.switch();
+        }
+        // The half of a move is not among what is being worked off.
+        if let Some(queue) = &mut self.inotify
+            && queue.recorder.append_half(self.half.as_ref()).is_err()
+        {
+            tracing::warn!("half of a move is not recorded: a kill at this moment would lose it");
         }
     }
 

@@ -165,7 +165,8 @@ fn notice(mask: u64, mut information: &[u8]) -> Option<Notice> {
 
 /// The id of the file system, a `struct file_handle`, and a name that ends with a zero, if there is one.
 fn handle_and_name(piece: &[u8]) -> Option<(Handle, Vec<u8>)> {
-    let filesystem = u64_at(piece, 0)?;
+    // Two numbers of 32 bits, in the order that `fstatvfs` has them in.
+    let filesystem = u64::from(u32_at(piece, 0)?) | (u64::from(u32_at(piece, 4)?) << 32);
     let length = u32_at(piece, FSID)? as usize;
     let sort = i32_at(piece, FSID + 4)?;
     let begin = FSID + 8;
@@ -191,3 +192,8 @@ fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod tests;

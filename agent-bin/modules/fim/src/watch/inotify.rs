@@ -138,6 +138,11 @@ pub(crate) fn parse(mut bytes: &[u8], half: &mut Option<HalfMoved>) -> Vec<Told>
 }
 
 impl HalfMoved {
+    /// The name alone: whether something else has come to it is not known yet.
+    pub(crate) fn notice(&self) -> &Notice {
+        &self.notice
+    }
+
     /// What is known: something has left this name.
     pub(crate) fn into_notice(self) -> Notice {
         Notice { deleted: true, ..self.notice }
@@ -166,3 +171,8 @@ fn next_event(bytes: &[u8]) -> Option<(RawEvent<'_>, &[u8])> {
     let event = RawEvent { watch, mask, cookie, name: name.get(..end).unwrap_or_default() };
     Some((event, bytes.get(HEADER + length..).unwrap_or_default()))
 }
+
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod tests;

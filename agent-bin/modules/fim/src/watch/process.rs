@@ -41,7 +41,9 @@ impl Processes {
 }
 
 fn ask(pid: i32) -> Process {
-    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    // A process may call itself by any bytes.
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).ok();
+    let read = |file| read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let status = read("status");
     let executable = fs::read_link(format!("/proc/{pid}/exe")).ok();
     let executable = executable.map(|path| path.to_string_lossy().into_owned());
@@ -55,7 +57,7 @@ fn ask(pid: i32) -> Process {
         pid,
         ended: status.is_none(),
         executable,
-        name: field("Name:", 1),
+        name: read("comm").map(|name| name.trim_end_matches('\n').to_owned()),
         parent: field("PPid:", 1).and_then(|text| text.parse().ok()),
         uid: number("Uid:", 2),
         gid: number("Gid:", 2),

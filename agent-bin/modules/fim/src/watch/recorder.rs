@@ -13,6 +13,7 @@ use std::sync::atomic::{Ordering, compiler_fence};
 use module_api::{SensorError, SensorFd};
 
 use super::Notice;
+use super::inotify::HalfMoved;
 use crate::sys::Mapping;
 
 /// Bytes in front of everything else: magic, id, the current half, the used bytes of both halves.
@@ -134,6 +135,12 @@ impl Recorder {
         Ok(())
     }
 
+    /// Records the name that the first half of a move is about, as long as the other half is still to be read: it is in this
+    /// process's memory alone, and what is recorded with the other half says all of it.
+    pub(crate) fn append_half(&mut self, half: Option<&HalfMoved>) -> Result<(), Full> {
+        half.map_or(Ok(()), |half| self.append(half.notice()))
+    }
+
     /// New records go to the other half, which must be empty.
     pub(crate) fn switch(&mut self) {
         if self.left {
@@ -195,3 +202,8 @@ impl Recorder {
         compiler_fence(Ordering::SeqCst);
     }
 }
+
+#[cfg(test)]
+mod kill_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What is left by an instance that is there no more.
+
+use super::*;
+use crate::watch::Parent;
+
+fn notice(name: &str) -> Notice {
+    Notice { created: true, read_at: (7, 1), ..Notice::of(Parent::Watch(1), name.as_bytes()) }
+}
+
+/// What the next instance finds.
+fn again(recorder: &Recorder) -> Left {
+    Recorder::adopt(recorder.sensor().unwrap(), 7).unwrap().1
+}
+
+fn names(left: &Left) -> Vec<String> {
+    let name = |notice: &Notice| String::from_utf8(notice.name.clone()).unwrap();
+    left.notices.iter().map(name).collect()
+}
+
+fn is_empty(left: &Left) -> bool {
+    left.notices.is_empty() && left.scratch.iter().all(|byte| *byte == 0)
+}
+
+#[test]
+fn what_was_recorded_or_read_and_not_forgotten_is_left() {
+    let mut recorder = Recorder::new("test-recorder", 7).unwrap();
+    assert!(is_empty(&again(&recorder)));
+    recorder.append(&notice("a")).unwrap();
+    recorder.switch();
+    recorder.append(&notice("b")).unwrap();
+    recorder.append(&notice("")).unwrap();
+    let left = again(&recorder);
+    assert_eq!(left.notices, [notice("a"), notice("b"), notice("")]);
+    recorder.forget();
+    assert_eq!(names(&again(&recorder)), ["b", ""], "those before the switch are durable");
+    recorder.scratch()[..3].copy_from_slice(b"raw");
+    assert_eq!(&again(&recorder).scratch[..4], b"raw\0");
+    recorder.clear_scratch(3);
+    recorder.switch();
+    recorder.forget();
+    assert!(is_empty(&again(&recorder)));
+}
+
+#[test]
+fn what_was_left_stays_until_it_is_durable_and_nothing_is_read_meanwhile() {
+    let mut old = Recorder::new("test-recorder", 7).unwrap();
+    old.append(&notice("a")).unwrap();
+    old.switch();
+    old.append(&notice("b")).unwrap();
+    old.scratch()[..3].copy_from_slice(b"raw");
+    let (mut recorder, left) = Recorder::adopt(old.sensor().unwrap(), 7).unwrap();
+    drop(old);
+    assert_eq!(names(&left), ["a", "b"]);
+    assert!(!recorder.has_room());
+    recorder.switch();
+    assert_eq!(names(&again(&recorder)), ["a", "b"], "after one more kill");
+    recorder.forget();
+    assert!(is_empty(&again(&recorder)));
+    assert!(recorder.has_room());
+}
+
+#[test]
+fn a_full_half_refuses_and_stays_as_it_is() {
+    let mut recorder = Recorder::new("test-recorder", 7).unwrap();
+    let long = notice(&"x".repeat(255));
+    let mut count = 0;
+    while recorder.append(&long) == Ok(()) {
+        count += 1;
+    }
+    assert!(!recorder.has_room());
+    assert_eq!(again(&recorder).notices, vec![long.clone(); count]);
+    recorder.switch();
+    assert_eq!(recorder.append(&long), Ok(()), "the other half is empty");
+    recorder.forget();
+    assert_eq!(again(&recorder).notices, [long]);
+}
+
+#[test]
+fn a_whole_read_of_the_smallest_events_is_recorded_where_there_is_room() {
+    let mut recorder = Recorder::new("test-recorder", 7).unwrap();
+    let folder_itself = Notice {
+        read_at: (i64::MAX, u32::MAX),
+        folder: true,
+        deleted: true,
+        ..Notice::of(Parent::Watch(i32::MAX), b"")
+    };
+    // Up to the last record with which it still says that there is room.
+    while recorder.has_room() {
+        recorder.append(&folder_itself).unwrap();
+    }
+    const SMALLEST: usize = 16;
+    for _ in 1..SCRATCH / SMALLEST {
+        assert_eq!(recorder.append(&folder_itself), Ok(()));
+    }
+}
+
+#[test]
+fn memory_of_another_baseline_or_another_kind_is_foreign() {
+    let recorder = Recorder::new("test-recorder", 7).unwrap();
+    let other = Recorder::adopt(recorder.sensor().unwrap(), 8);
+    assert!(matches!(other, Err(RecorderError::Foreign)));
+    let smaller = SensorFd::recorder("test-recorder", SIZE - 1).unwrap();
+    assert!(matches!(Recorder::adopt(smaller, 7), Err(RecorderError::Foreign)));
+    let empty = SensorFd::recorder("test-recorder", SIZE).unwrap();
+    assert!(matches!(Recorder::adopt(empty, 0), Err(RecorderError::Foreign)));
+}
