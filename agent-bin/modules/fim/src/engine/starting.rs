@@ -29,7 +29,7 @@ use crate::tell::{Teller, Unfinished, redo};
 use crate::watch::filesystems::{Filesystems, concerning, own_mounts};
 use crate::watch::inotify::Inotify;
 use crate::watch::recorder::{Left, Recorder};
-use crate::watch::{Notice, fanotify, inotify, without_repeats};
+use crate::watch::{Notice, Told, fanotify, inotify, without_repeats};
 
 /// Questions that may wait for the engine.
 const ASKS: usize = 16;
@@ -352,6 +352,10 @@ fn left_by_inotify(left: Left) -> Vec<Notice> {
     let mut scratch = super::watching::Read::default();
     for told in told {
         scratch.take(told, clock::now());
+    }
+    // Its other half is in the queue still, if there is one, and is told as a name of its own.
+    if let Some(half) = half {
+        scratch.take(Told::Notice(half.notice().clone()), clock::now());
     }
     without_repeats(left.notices, scratch.notices)
 }

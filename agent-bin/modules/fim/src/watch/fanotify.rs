@@ -74,8 +74,10 @@ impl Group {
     /// Has the kernel tell of the whole file system that `mount` is on. It may be asked for again.
     ///
     /// # Errors
-    /// `EOPNOTSUPP`, `EXDEV` or `ENODEV` for a file system that has no handles.
+    /// `EOPNOTSUPP`, `EXDEV` or `ENODEV` for a file system that has no handles, `EPERM` when this process may not open them: of
+    /// what is told by them nothing could be found then.
     pub(crate) fn watch(&self, mount: BorrowedFd<'_>) -> io::Result<()> {
+        Handle::of(mount, 0)?.open(mount)?;
         let flags = libc::FAN_MARK_ADD | libc::FAN_MARK_FILESYSTEM;
         sys::fanotify_mark(self.as_fd(), flags, BASIC | RENAME, mount)
             .or_else(|_| sys::fanotify_mark(self.as_fd(), flags, BASIC | MOVES, mount))

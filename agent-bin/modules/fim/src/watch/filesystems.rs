@@ -23,19 +23,62 @@ pub(crate) struct Filesystems {
     open: BTreeMap<u64, OwnedFd>,
 }
 
-/// The mounts in `text`; of several at one point the last one is seen.
+/// A line of mountinfo.
+struct Line {
+    mount: Mount,
+    id: u32,
+    /// The mount that it is mounted on.
+    parent: u32,
+}
+
+/// The mounts in `text` that can be seen: their order says nothing about which one covers which.
 pub(crate) fn mounts(text: &[u8]) -> Vec<Mount> {
-    let mut mounts: Vec<Mount> = Vec::new();
-    for line in text.split(|byte| *byte == b'\n') {
-        let mut fields = line.split(|byte| *byte == b' ');
-        let Some(point) = fields.nth(4).map(unescaped) else { continue };
-        let Some(fstype) = fields.skip_while(|field| *field != b"-").nth(1) else { continue };
-        let point = PathBytes::new(point);
-        mounts.retain(|mount| mount.point != point);
-        let fstype = String::from_utf8_lossy(fstype).into_owned();
-        mounts.push(Mount { point, fstype });
+    let lines: Vec<Line> = text.split(|byte| *byte == b'\n').filter_map(line).collect();
+    let on_top = |line: &&Line| {
+        let mut others = lines.iter().filter(|other| other.id != line.id);
+        !others.any(|other| other.parent == line.id && other.mount.point == line.mount.point)
+    };
+    let seen = lines.iter().filter(on_top).filter(|line| is_reachable(&lines, line));
+    seen.map(|line| line.mount.clone()).collect()
+}
+
+/// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [FIELD...] - TYPE SOURCE OPTIONS`.
+fn line(line: &[u8]) -> Option<Line> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    let (id, parent) = (number()?, number()?);
+    let point = PathBytes::new(unescaped(fields.nth(2)?));
+    let fstype = fields.skip_while(|field| *field != b"-").nth(1)?;
+    let fstype = String::from_utf8_lossy(fstype).into_owned();
+    Some(Line { mount: Mount { point, fstype }, id, parent })
+}
+
+/// Whether nothing that is mounted on the same mount covers the place of `line`, nor that of a mount it is on.
+fn is_reachable(lines: &[Line], line: &Line) -> bool {
+    let mut line = line;
+    // As many steps as there are mounts, if a text should have them in a circle.
+    for _ in lines {
+        // The first mount of all may be its own parent.
+        if line.id == line.parent {
+            return true;
+        }
+        let point = &line.mount.point;
+        let covered = lines.iter().any(|other| {
+            other.parent == line.parent
+                && other.id != line.parent
+                && other.id != line.id
+                && (other.mount.point != *point || other.id > line.id)
+                && point.below(&other.mount.point).is_some()
+        });
+        if covered {
+            return false;
+        }
+        match lines.iter().find(|other| other.id == line.parent && other.id != line.id) {
+            Some(parent) => line = parent,
+            None => return true,
+        }
     }
-    mounts
+    false
 }
 
 /// The mounts of which something is seen below `roots`: those that hold a root, and those below one.
@@ -105,9 +148,10 @@ impl Filesystems {
         let link = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&folder));
         let path = std::fs::read_link(link).ok()?;
         let path = path.as_os_str().as_bytes();
-        // What is not reachable is shown with a word in brackets before it or after it.
-        let reachable = path.starts_with(b"/") && !path.ends_with(b" (deleted)");
-        reachable.then(|| PathBytes::new(path))
+        // What cannot be reached from here has no slash in front. A name can look deleted too, so the number of links decides.
+        let looks_gone = path.ends_with(b" (deleted)");
+        let gone = looks_gone && rustix::fs::fstat(&folder).is_ok_and(|found| found.st_nlink == 0);
+        (path.starts_with(b"/") && !gone).then(|| PathBytes::new(path))
     }
 
     /// Device and inode of the file with this handle; `None` when it is gone.
@@ -136,58 +180,4 @@ pub(crate) fn own_mounts() -> std::io::Result<Vec<Mount>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-mod tests {
-    use super::*;
-
-    const TEXT: &[u8] = b"22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
-        23 22 0:20 / /proc rw - proc proc rw\n\
-        24 22 8:2 / /srv/with\\040space rw shared:3 master:1 - xfs /dev/sdb rw\n\
-        25 22 0:30 / /srv/net rw - nfs4 host:/x rw\n\
-        26 22 0:31 / /srv/net rw - tmpfs tmpfs rw\n";
-
-    #[test]
-    fn mounts_are_read_with_their_escapes_and_the_uppermost_one_counts() {
-        let found = mounts(TEXT);
-        let shown: Vec<String> =
-            found.iter().map(|mount| format!("{} {}", mount.point, mount.fstype)).collect();
-        let expected = ["/ ext4", "/proc proc", "/srv/with space xfs", "/srv/net tmpfs"];
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn the_mounts_that_hold_a_root_or_are_below_one_matter() {
-        let mounts = mounts(TEXT);
-        let concerning = |root: &str| {
-            let roots = [PathBytes::new(root)];
-            concerning(&mounts, &roots).map(|mount| mount.point.to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(concerning("/etc"), ["/"]);
-        assert_eq!(concerning("/srv"), ["/", "/srv/with space", "/srv/net"]);
-        assert_eq!(concerning("/srv/net/a"), ["/srv/net"]);
-    }
-
-    #[test]
-    fn a_folder_is_found_by_its_handle_until_it_is_gone() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = PathBytes::new(folder.path().as_os_str().as_bytes());
-        let mut filesystems = Filesystems::default();
-        let (id, _) = filesystems.open(&root).unwrap();
-        let below = folder.path().join("a");
-        std::fs::create_dir(&below).unwrap();
-        let handle = match Handle::of(File::open(&below).unwrap().as_fd(), id) {
-            Ok(handle) => handle,
-            Err(error) => return eprintln!("skipped: a_folder_is_found_by_its_handle: {error}"),
-        };
-        if handle.open(File::open(&below).unwrap().as_fd()).is_err() {
-            return eprintln!(
-                "skipped: a_folder_is_found_by_its_handle: needs CAP_DAC_READ_SEARCH"
-            );
-        }
-        assert_eq!(filesystems.path_of(&handle), Some(root.join(b"a")));
-        std::fs::rename(&below, folder.path().join("b")).unwrap();
-        assert_eq!(filesystems.path_of(&handle), Some(root.join(b"b")));
-        std::fs::remove_dir(folder.path().join("b")).unwrap();
-        assert_eq!(filesystems.path_of(&handle), None);
-    }
-}
+mod tests;

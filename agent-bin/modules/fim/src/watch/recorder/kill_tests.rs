@@ -95,7 +95,7 @@ fn adopt(recorder: &Recorder) -> (Recorder, Vec<Notice>) {
     let mut half = None;
     let mut scratch: Vec<Notice> =
         parse(&left.scratch, &mut half).into_iter().map(notice).collect();
-    scratch.extend(half.map(HalfMoved::into_notice));
+    scratch.extend(half.map(|half| half.notice().clone()));
     recorder.switch();
     recorder.forget();
     (recorder, without_repeats(left.notices, scratch))

@@ -1,0 +1,97 @@
+//! What the kernel told while no instance ran, and what one that was killed had read, is reported once by the next one.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+#[path = "adoption/station.rs"]
+mod station;
+
+use std::fs;
+
+use station::Station;
+
+/// What happened while nobody looked, and the events of it.
+async fn told_while_nothing_ran(watcher: &'static str) {
+    let Some(mut station) = Station::new(watcher) else { return };
+    station.write("kept", "1");
+    station.write("goes", "1");
+    station.write("old", "1");
+    station.start().await;
+    station.until_scanned().await;
+    station.stop().await;
+    station.write("new", "1");
+    station.write("kept", "22");
+    fs::remove_file(station.path("goes")).unwrap();
+    fs::rename(station.path("old"), station.path("renamed")).unwrap();
+    fs::create_dir(station.path("folder")).unwrap();
+    station.write("folder/inside", "1");
+    station.start().await;
+    let expected = [
+        ("created", "folder"),
+        ("created", "folder/inside"),
+        ("created", "new"),
+        ("deleted", "goes"),
+        ("modified", "kept"),
+        ("moved", "renamed"),
+    ];
+    station.until_told(&expected).await;
+    station.stop().await;
+    // A third instance finds nothing to tell; one more change shows that it has looked.
+    station.start().await;
+    station.write("last", "1");
+    station.until_told(&[&expected[..2], &[("created", "last")], &expected[2..]].concat()).await;
+    station.stop().await;
+    assert_eq!(station.gaps(), 0, "the queue says all of it");
+}
+
+/// One that was killed before anything of what it had read was durable.
+async fn told_to_one_that_was_killed(watcher: &'static str) {
+    let Some(mut station) = Station::new(watcher) else { return };
+    station.write("old", "1");
+    station.start().await;
+    station.until_scanned().await;
+    station.refuse(true);
+    station.write("new", "1");
+    fs::rename(station.path("old"), station.path("renamed")).unwrap();
+    station.until_refused().await;
+    station.kill().await;
+    station.write("later", "1");
+    station.refuse(false);
+    station.start().await;
+    station.until_told(&[("created", "later"), ("created", "new"), ("moved", "renamed")]).await;
+    station.stop().await;
+    assert_eq!(station.gaps(), 0, "the queue and the recorder say all of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_inotify_told_while_nothing_ran_is_reported_once() {
+    told_while_nothing_ran("inotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fanotify_told_while_nothing_ran_is_reported_once() {
+    told_while_nothing_ran("fanotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_inotify_told_to_one_that_was_killed_is_reported_once() {
+    told_to_one_that_was_killed("inotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fanotify_told_to_one_that_was_killed_is_reported_once() {
+    told_to_one_that_was_killed("fanotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_queues_a_scan_finds_what_has_changed_once() {
+    let Some(mut station) = Station::new("inotify") else { return };
+    station.start().await;
+    station.until_scanned().await;
+    station.stop().await;
+    station.write("new", "1");
+    station.lose_sensors();
+    station.start().await;
+    station.until_told(&[("created", "new")]).await;
+    station.until_closed().await;
+    station.stop().await;
+    assert_eq!(station.gaps(), 1);
+}
