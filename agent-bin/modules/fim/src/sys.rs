@@ -1,18 +1,18 @@
-//! The system calls that no safe crate offers: file handles, and the priority of this thread's I/O.
-#![expect(unsafe_code, reason = "open_by_handle_at and ioprio_set have no safe wrapper")]
+//! What no safe crate offers: file handles, the priority of this thread's I/O, and descriptors that the runtime waits for.
+#![expect(unsafe_code, reason = "open_by_handle_at, ioprio_set and AsyncFd have no safe wrapper")]
 
 mod fanotify;
 mod mapping;
-mod readable;
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 pub(crate) use fanotify::{fanotify_init, fanotify_mark};
 pub(crate) use mapping::Mapping;
-pub(crate) use readable::wait_for;
 
 /// The longest handle that the kernel makes (`MAX_HANDLE_SZ`).
 const MAX_HANDLE: usize = 128;
@@ -95,6 +95,16 @@ impl Handle {
         // SAFETY: the kernel has just made this descriptor, and nobody else knows it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
+}
+
+/// Has the runtime say when there is something to read from `fd`.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` has one descriptor, which is open for as long as it lives, and the `AsyncFd` owns it.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    Ok(registered?)
 }
 
 /// Lets I/O of this thread wait for that of others: the lowest of the usual class, so that it still gets on.

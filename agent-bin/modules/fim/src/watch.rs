@@ -127,3 +127,10 @@ pub(crate) fn without_repeats(recorded: Vec<Notice>, scratch: Vec<Notice>) -> Ve
     }
     all
 }
+
+/// Says that a test could not be run here, and why.
+#[cfg(test)]
+#[expect(clippy::print_stderr, reason = "a test that is skipped must not look as if it had passed")]
+pub(crate) fn skipped(test: &str, why: impl std::fmt::Display) {
+    eprintln!("skipped: {test}: {why}");
+}

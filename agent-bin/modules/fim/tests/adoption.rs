@@ -1,5 +1,5 @@
 //! What the kernel told while no instance ran, and what one that was killed had read, is reported once by the next one.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test")]
 
 #[path = "adoption/station.rs"]
 mod station;
@@ -94,4 +94,41 @@ async fn without_the_queues_a_scan_finds_what_has_changed_once() {
     station.until_closed().await;
     station.stop().await;
     assert_eq!(station.gaps(), 1);
+}
+
+/// More than the queue takes comes while nothing runs, and the one that has read of it is killed before a scan has found it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overflow_that_a_killed_one_had_read_is_closed_by_the_next() {
+    let test = "an_overflow_that_a_killed_one_had_read_is_closed_by_the_next";
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let limit: usize = limit.trim().parse().unwrap();
+    if limit > 200_000 {
+        return eprintln!("skipped: {test}: max_queued_events is {limit}");
+    }
+    let Some(mut station) = Station::new("inotify") else { return };
+    station.start().await;
+    station.until_scanned().await;
+    station.stop().await;
+    for _ in 0..=limit / 2 {
+        // Two events each.
+        station.write("x", "1");
+        fs::remove_file(station.path("x")).unwrap();
+    }
+    station.write("lost", "1");
+    station.refuse(true);
+    station.start().await;
+    station.until_refused().await;
+    station.kill().await;
+    station.refuse(false);
+    station.start().await;
+    station.until_closed().await;
+    station.stop().await;
+    assert!(station.knows("created", "lost"));
+    let gaps = station.gaps();
+    assert!(gaps > 0);
+    station.start().await;
+    station.write("last", "1");
+    station.until_known("created", "last").await;
+    station.stop().await;
+    assert_eq!(station.gaps(), gaps, "what was lost is found");
 }

@@ -133,6 +133,9 @@ impl Engine {
         }
         let meta = self.scanning.close(&self.rules, &done, changes);
         let (mut book, ()) = in_book(book, move |book| book.set_meta(&meta)).await?;
+        if self.scanning.has_found_lost() {
+            self.watching.found_lost();
+        }
         book.set_unfinished(self.scanning.unfinished_roots(&self.rules));
         self.book = Some(book);
         Ok(())

@@ -280,6 +280,13 @@ impl Scanning {
         self.meta()
     }
 
+    /// Whether the scan that has ended has found all that was lost, so that none is to follow for that.
+    pub(crate) fn has_found_lost(&self) -> bool {
+        let closes = |reason: &ScanReason| matches!(reason, ScanReason::Gap | ScanReason::Overflow);
+        self.last.as_ref().is_some_and(|last| closes(&last.reason))
+            && !self.wanted.iter().any(|wanted| closes(&wanted.record.reason))
+    }
+
     /// What is kept in the database.
     pub(crate) fn meta(&self) -> Vec<(&'static str, Vec<u8>)> {
         let under_way = self.running.iter().map(|running| (&running.record, running.detected));

@@ -16,7 +16,7 @@ use super::Engine;
 use super::folder_watches::FolderWatches;
 use super::scanning::Scanning;
 use super::shared::Shared;
-use super::watching::{Queue, Scope, WatchedFilesystem, Watching};
+use super::watching::{Queue, Read, Scope, WatchedFilesystem, Watching};
 use super::window::Window;
 use crate::baseline::Baseline;
 use crate::book::Book;
@@ -29,7 +29,7 @@ use crate::tell::{Teller, Unfinished, redo};
 use crate::watch::filesystems::{Filesystems, concerning, own_mounts};
 use crate::watch::inotify::Inotify;
 use crate::watch::recorder::{Left, Recorder};
-use crate::watch::{Notice, Told, fanotify, inotify, without_repeats};
+use crate::watch::{Told, fanotify, inotify, without_repeats};
 
 /// Questions that may wait for the engine.
 const ASKS: usize = 16;
@@ -92,7 +92,8 @@ impl Engine {
             book.forget_watches().map_err(|error| failed("beginning to watch", error))?;
         }
         book.begin_to_watch(id, has).map_err(|error| failed("beginning to watch", error))?;
-        let engine = Self::new(config, events, rules, (book, watching), unbroken)?;
+        let engine =
+            Self::new(config, events, rules, (book, watching), unbroken && !left.overflowed)?;
         Ok(engine.with_left(&checkpoints, left, problems))
     }
 
@@ -133,7 +134,7 @@ impl Engine {
     fn with_left(
         mut self,
         checkpoints: &std::collections::BTreeMap<String, Vec<u8>>,
-        left: Vec<Notice>,
+        left: Read,
         problems: Vec<String>,
     ) -> Self {
         let rest = Unfinished::left(checkpoints);
@@ -141,7 +142,7 @@ impl Engine {
         if let Some((hints, ended)) = rest.map(Unfinished::into_parts) {
             self.window.left(hints, ended, Instant::now());
         }
-        for notice in left.into_iter().filter(|notice| notice.read_at > done) {
+        for notice in left.notices.into_iter().filter(|notice| notice.read_at > done) {
             self.window.told(notice, Instant::now(), std::time::Duration::ZERO);
         }
         for problem in problems {
@@ -215,13 +216,13 @@ impl Inherited {
     }
 }
 
-/// Adopts what was inherited and makes what is missing. Returns the notices of earlier reads that may not be durable.
+/// Adopts what was inherited and makes what is missing. Returns what was read earlier and may not be durable.
 fn begin_to_watch(
     config: &Config,
     scope: Scope,
     inherited: Inherited,
     id: u64,
-) -> Result<(Watching, Vec<Notice>), ModuleError> {
+) -> Result<(Watching, Read), ModuleError> {
     let mut watching = Watching {
         fanotify: None,
         inotify: None,
@@ -232,13 +233,13 @@ fn begin_to_watch(
         filesystems: Vec::new(),
     };
     let realtime = watching.scope.rules.realtime_roots();
-    let mut left = Vec::new();
+    let mut left = Read::default();
     if realtime.is_empty() {
         return Ok((watching, left));
     }
     let whole = watching.watch_filesystems(config, &realtime, inherited.fanotify, id, &mut left)?;
     watching.watch_folders(config, whole, inherited.inotify, id, &mut left)?;
-    if left.is_empty() {
+    if left.notices.is_empty() {
         // Nothing of what was left is ours, so nothing will be told of it.
         watching.forget();
     }
@@ -253,15 +254,17 @@ impl Watching {
         realtime: &[PathBytes],
         inherited: Option<(OwnedFd, Recorder, Left)>,
         id: u64,
-        left: &mut Vec<Notice>,
+        left: &mut Read,
     ) -> Result<BTreeSet<u64>, ModuleError> {
         let mut whole = BTreeSet::new();
         if config.watcher == WatcherChoice::Inotify {
             return Ok(whole);
         }
         let (group, recorder) = match inherited {
-            Some((fd, recorder, found)) => {
-                left.extend(self.left_by_fanotify(found));
+            Some((fd, mut recorder, found)) => {
+                let found = self.left_by_fanotify(found);
+                recorder.set_lost(found.overflowed);
+                left.add(found);
                 (fanotify::Group::adopt(fd), recorder)
             }
             None => match fanotify::Group::new(config.unlimited_queue) {
@@ -300,7 +303,7 @@ impl Watching {
         whole: BTreeSet<u64>,
         inherited: Option<(OwnedFd, Recorder, Left)>,
         id: u64,
-        left: &mut Vec<Notice>,
+        left: &mut Read,
     ) -> Result<(), ModuleError> {
         let all_whole = !self.filesystems.is_empty()
             && self.filesystems.iter().all(|filesystem| filesystem.kind == "fanotify");
@@ -308,8 +311,10 @@ impl Watching {
             return Ok(());
         }
         let (instance, recorder) = match inherited {
-            Some((fd, recorder, found)) => {
-                left.extend(left_by_inotify(found));
+            Some((fd, mut recorder, found)) => {
+                let found = left_by_inotify(found);
+                recorder.set_lost(found.overflowed);
+                left.add(found);
                 (Inotify::adopt(fd), recorder)
             }
             None => {
@@ -326,10 +331,10 @@ impl Watching {
         Ok(())
     }
 
-    fn left_by_fanotify(&mut self, left: Left) -> Vec<Notice> {
+    fn left_by_fanotify(&mut self, left: Left) -> Read {
         let told = fanotify::parse(&left.scratch);
-        let scratch = self.scope.keep(told, clock::now()).notices;
-        without_repeats(left.notices, scratch)
+        let scratch = self.scope.keep(told, clock::now());
+        left_in(left, scratch)
     }
 }
 
@@ -346,10 +351,10 @@ fn ignore(group: &fanotify::Group, folder: &Path, depth: u32) {
     }
 }
 
-fn left_by_inotify(left: Left) -> Vec<Notice> {
+fn left_by_inotify(left: Left) -> Read {
     let mut half = None;
     let told = inotify::parse(&left.scratch, &mut half);
-    let mut scratch = super::watching::Read::default();
+    let mut scratch = Read::default();
     for told in told {
         scratch.take(told, clock::now());
     }
@@ -357,7 +362,12 @@ fn left_by_inotify(left: Left) -> Vec<Notice> {
     if let Some(half) = half {
         scratch.take(Told::Notice(half.notice().clone()), clock::now());
     }
-    without_repeats(left.notices, scratch.notices)
+    left_in(left, scratch)
+}
+
+fn left_in(left: Left, scratch: Read) -> Read {
+    let overflowed = left.lost | scratch.overflowed;
+    Read { notices: without_repeats(left.notices, scratch.notices), overflowed }
 }
 
 /// Where a configured directory really is: links on the way are followed, now. One that does not exist is watched for.

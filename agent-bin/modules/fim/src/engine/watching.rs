@@ -15,7 +15,7 @@ use crate::baseline::BaselineReader;
 use crate::clock;
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
-use crate::sys::{Handle, wait_for};
+use crate::sys::{self, Handle};
 use crate::watch::filesystems::Filesystems;
 use crate::watch::inotify::HalfMoved;
 use crate::watch::process::Processes;
@@ -87,7 +87,7 @@ pub(crate) struct Read {
 
 impl Queue {
     pub(super) fn new(fd: OwnedFd, recorder: Recorder) -> io::Result<Self> {
-        Ok(Self { fd: wait_for(fd)?, recorder })
+        Ok(Self { fd: sys::readable(fd)?, recorder })
     }
 
     /// One read into the scratch; 0 when there is nothing.
@@ -110,11 +110,16 @@ impl Queue {
         }
     }
 
-    /// Records what is ours of what was read, and takes it out of the scratch.
-    fn record(&mut self, bytes: usize, notices: &[Notice]) -> bool {
-        let fits = notices.iter().all(|notice| self.recorder.append(notice).is_ok());
-        self.recorder.clear_scratch(bytes);
-        fits
+    /// Records what is ours of what was read, and takes it out of the scratch. What cannot be recorded is lost in an overflow.
+    fn record(&mut self, bytes: usize, kept: &mut Read, half: Option<&HalfMoved>) {
+        let recorder = &mut self.recorder;
+        let fits = kept.notices.iter().all(|notice| recorder.append(notice).is_ok())
+            && recorder.append_half(half).is_ok();
+        kept.overflowed |= !fits;
+        if kept.overflowed {
+            recorder.set_lost(true);
+        }
+        recorder.clear_scratch(bytes);
     }
 }
 
@@ -147,9 +152,9 @@ impl Watching {
             let bytes = queue.fill()?;
             let scratch = queue.recorder.scratch().get(..bytes).unwrap_or_default();
             let told = fanotify::parse(scratch);
-            let kept = self.scope.keep(told, now);
-            read.overflowed |= kept.overflowed | !queue.record(bytes, &kept.notices);
-            read.notices.extend(kept.notices);
+            let mut kept = self.scope.keep(told, now);
+            queue.record(bytes, &mut kept, None);
+            read.add(kept);
         }
         if let Some(queue) = &mut self.inotify {
             let bytes = queue.fill()?;
@@ -162,9 +167,8 @@ impl Watching {
             for told in told {
                 kept.take(told, now);
             }
-            read.overflowed |= queue.recorder.append_half(self.half.as_ref()).is_err();
-            read.overflowed |= kept.overflowed | !queue.record(bytes, &kept.notices);
-            read.notices.extend(kept.notices);
+            queue.record(bytes, &mut kept, self.half.as_ref());
+            read.add(kept);
         }
         self.last_read = Some(now);
         Ok(read)
@@ -187,6 +191,13 @@ impl Watching {
     pub(crate) fn forget(&mut self) {
         for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
             queue.recorder.forget();
+        }
+    }
+
+    /// A scan has found everything that was lost.
+    pub(crate) fn found_lost(&mut self) {
+        for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
+            queue.recorder.set_lost(false);
         }
     }
 
@@ -219,6 +230,11 @@ impl Watching {
 }
 
 impl Read {
+    pub(super) fn add(&mut self, other: Self) {
+        self.notices.extend(other.notices);
+        self.overflowed |= other.overflowed;
+    }
+
     pub(super) fn take(&mut self, told: Told, now: i64) {
         match told {
             Told::Notice(notice) => {

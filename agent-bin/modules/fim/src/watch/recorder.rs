@@ -16,7 +16,8 @@ use super::Notice;
 use super::inotify::HalfMoved;
 use crate::sys::Mapping;
 
-/// Bytes in front of everything else: magic, id, the current half, the used bytes of both halves.
+/// Bytes in front of everything else: magic, id, the current half, the used bytes of both halves, and whether
+/// something is lost.
 const HEADER: usize = 64;
 /// "wzfimrec".
 const MAGIC: u64 = u64::from_le_bytes(*b"wzfimrec");
@@ -25,6 +26,9 @@ const SCRATCH: usize = 65_536;
 /// Bytes of records in one half: some thousand notices.
 const HALF: usize = 1 << 20;
 const SIZE: usize = HEADER + SCRATCH + 2 * HALF;
+
+/// Where it says that something is lost.
+const LOST: usize = 40;
 
 /// The recorder of one queue.
 #[derive(Debug)]
@@ -42,6 +46,8 @@ pub(crate) struct Left {
     pub(crate) notices: Vec<Notice>,
     /// What read(2) had written and may not have been recorded.
     pub(crate) scratch: Vec<u8>,
+    /// Something was lost, and no scan has found what yet.
+    pub(crate) lost: bool,
 }
 
 /// There is no room: what was recorded has to be worked off first. What was read stays in the scratch.
@@ -87,6 +93,7 @@ impl Recorder {
             left.notices.extend(recorder.records(half));
         }
         left.scratch = recorder.scratch().to_vec();
+        left.lost = recorder.get(LOST) != 0;
         recorder.left = !left.notices.is_empty() || left.scratch.iter().any(|byte| *byte != 0);
         Ok((recorder, left))
     }
@@ -160,6 +167,12 @@ impl Recorder {
             self.clear_scratch(SCRATCH);
             self.left = false;
         }
+    }
+
+    /// Notes whether something is lost: the queue was full, or this recorder was. It stays noted until a scan has found what it
+    /// was.
+    pub(crate) fn set_lost(&mut self, lost: bool) {
+        self.set(LOST, u64::from(lost));
     }
 
     /// Whether a read may be recorded as a whole: notices take less than ten times the bytes that the kernel needs for them.

@@ -197,6 +197,15 @@ impl Station {
         assert_eq!(self.told(), expected);
     }
 
+    /// Whether this was told, among other things.
+    pub(crate) fn knows(&self, action: &str, name: &str) -> bool {
+        self.told().contains(&(action.to_owned(), name.to_owned()))
+    }
+
+    pub(crate) async fn until_known(&self, action: &str, name: &str) {
+        self.until("event", || self.knows(action, name)).await;
+    }
+
     /// Waits until a gap is closed.
     pub(crate) async fn until_closed(&self) {
         self.until("end of a gap", || self.states("gap_closed") > 0).await;

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::*;
 use crate::watch::filesystems::id_of;
 use crate::watch::process::Processes;
+use crate::watch::skipped;
 
 /// Watches the file system of `folder`, or says why not.
 fn group_of(test: &str, folder: &Path) -> Option<Group> {
@@ -15,7 +16,7 @@ fn group_of(test: &str, folder: &Path) -> Option<Group> {
         let watching = group.watch(File::open(folder).unwrap().as_fd());
         watching.map(|()| group).map_err(|error| error.to_string())
     });
-    watched.map_err(|error| eprintln!("skipped: {test}: {error}")).ok()
+    watched.map_err(|error| skipped(test, error)).ok()
 }
 
 fn handle_of(folder: &Path) -> Handle {
@@ -124,7 +125,7 @@ fn a_file_that_leaves_an_ignored_folder_is_told_and_its_writes_are_not() {
     let state = folder.path().join("state");
     fs::create_dir(&state).unwrap();
     if let Err(error) = group.ignore(File::open(&state).unwrap().as_fd()) {
-        return eprintln!("skipped: {test}: {error}");
+        return skipped(test, error);
     }
     let both = [handle_of(folder.path()), handle_of(&state)];
     drain(&group, &both);

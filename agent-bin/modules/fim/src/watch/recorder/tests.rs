@@ -60,6 +60,18 @@ fn what_was_left_stays_until_it_is_durable_and_nothing_is_read_meanwhile() {
 }
 
 #[test]
+fn that_something_is_lost_stays_noted_until_it_is_found() {
+    let mut recorder = Recorder::new("test-recorder", 7).unwrap();
+    assert!(!again(&recorder).lost);
+    recorder.set_lost(true);
+    recorder.switch();
+    recorder.forget();
+    assert!(again(&recorder).lost, "what is durable does not tell what is lost");
+    recorder.set_lost(false);
+    assert!(!again(&recorder).lost);
+}
+
+#[test]
 fn a_full_half_refuses_and_stays_as_it_is() {
     let mut recorder = Recorder::new("test-recorder", 7).unwrap();
     let long = notice(&"x".repeat(255));
