@@ -132,3 +132,31 @@ async fn an_overflow_that_a_killed_one_had_read_is_closed_by_the_next() {
     station.stop().await;
     assert_eq!(station.gaps(), gaps, "what was lost is found");
 }
+
+/// The watched folder itself is removed or moved away, with what is in it.
+async fn the_root_goes(watcher: &'static str) {
+    for moved in [false, true] {
+        let Some(mut station) = Station::new(watcher) else { return };
+        station.write("a", "1");
+        station.start().await;
+        station.until_scanned().await;
+        if moved {
+            station.move_root()
+        } else {
+            station.remove_root()
+        }
+        station.until_known("deleted", "a").await;
+        station.until_root_is_deleted().await;
+        station.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_the_root_goes_is_told_by_inotify() {
+    the_root_goes("inotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_the_root_goes_is_told_by_fanotify() {
+    the_root_goes("fanotify").await;
+}

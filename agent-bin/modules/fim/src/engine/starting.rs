@@ -1,11 +1,12 @@
 //! The start of an instance: what the one before left, and whether anything can have been missed since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use module_api::{EventSink, ModuleError, SensorFd, StartContext};
 use tokio::sync::mpsc;
@@ -78,13 +79,7 @@ impl Engine {
             inherited = Inherited::default();
             id = fresh_id();
         }
-        let scope = Scope {
-            rules: Arc::clone(&rules),
-            reader: book.baseline().reader().map_err(|error| failed("reading", error))?,
-            filesystems,
-            known: std::collections::HashMap::new(),
-            own_folders,
-        };
+        let scope = scope(&book, &rules, filesystems, own_folders)?;
         let (watching, left) = begin_to_watch(&config, scope, inherited, id)?;
         let has = [watching.fanotify.is_some(), watching.inotify.is_some()];
         let unbroken = whole && has == told_before;
@@ -126,30 +121,52 @@ impl Engine {
             watching,
             window: Window::default(),
             scanning,
-            problems: std::collections::BTreeMap::new(),
+            problems: BTreeMap::new(),
         })
     }
 
     /// Takes up what the instance before has not finished.
     fn with_left(
         mut self,
-        checkpoints: &std::collections::BTreeMap<String, Vec<u8>>,
+        checkpoints: &BTreeMap<String, Vec<u8>>,
         left: Read,
         problems: Vec<String>,
     ) -> Self {
-        let rest = Unfinished::left(checkpoints);
-        let done = rest.as_ref().map_or((0, 0), |rest| rest.read_at);
-        if let Some((hints, ended)) = rest.map(Unfinished::into_parts) {
-            self.window.left(hints, ended, Instant::now());
-        }
-        for notice in left.notices.into_iter().filter(|notice| notice.read_at > done) {
-            self.window.told(notice, Instant::now(), std::time::Duration::ZERO);
-        }
+        self.window = left_window(checkpoints, left);
         for problem in problems {
             self.problem(PathBytes::new("/"), problem);
         }
         self
     }
+}
+
+fn scope(
+    book: &Book,
+    rules: &Arc<Rules>,
+    filesystems: Filesystems,
+    own_folders: Vec<PathBuf>,
+) -> Result<Scope, ModuleError> {
+    Ok(Scope {
+        rules: Arc::clone(rules),
+        reader: book.baseline().reader().map_err(|error| failed("reading", error))?,
+        filesystems,
+        known: HashMap::new(),
+        own_folders,
+    })
+}
+
+/// What the instance before did not finish, and what it had read after that.
+fn left_window(checkpoints: &BTreeMap<String, Vec<u8>>, left: Read) -> Window {
+    let mut window = Window::default();
+    let rest = Unfinished::left(checkpoints);
+    let done = rest.as_ref().map_or((0, 0), |rest| rest.read_at);
+    if let Some((hints, ended)) = rest.map(Unfinished::into_parts) {
+        window.left(hints, ended, Instant::now());
+    }
+    for notice in left.notices.into_iter().filter(|notice| notice.read_at > done) {
+        window.told(notice, Instant::now(), Duration::ZERO);
+    }
+    window
 }
 
 /// Opens the baseline and moves it to where the last published events say.
@@ -158,7 +175,7 @@ fn open(
     own_folders: Vec<PathBuf>,
     rules: Arc<Rules>,
     config: &Config,
-    checkpoints: &std::collections::BTreeMap<String, Vec<u8>>,
+    checkpoints: &BTreeMap<String, Vec<u8>>,
 ) -> Result<Opened, ModuleError> {
     let opened = Baseline::open(folder).map_err(|error| failed("opening the baseline", error))?;
     let mut problems = Vec::new();
@@ -190,7 +207,7 @@ fn open(
 
 impl Inherited {
     fn of(sensors: Vec<SensorFd>, id: u64) -> Self {
-        let mut by_name: std::collections::HashMap<String, SensorFd> =
+        let mut by_name: HashMap<String, SensorFd> =
             sensors.into_iter().map(|sensor| (sensor.name().to_owned(), sensor)).collect();
         let mut take = |name: &str, is_it: fn(std::os::fd::BorrowedFd<'_>) -> bool| {
             let queue = by_name.remove(name).filter(|sensor| is_it(sensor.as_fd()))?;

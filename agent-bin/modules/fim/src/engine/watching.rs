@@ -236,14 +236,17 @@ impl Read {
     }
 
     pub(super) fn take(&mut self, told: Told, now: i64) {
-        match told {
-            Told::Notice(notice) => {
-                let read_at = (now, self.notices.len() as u32);
-                self.notices.push(Notice { read_at, ..notice });
+        let notice = match told {
+            Told::Notice(notice) => notice,
+            // Its folder is gone, as a rule, and if it is a root nothing else says so.
+            Told::WatchGone(watch) => Notice::of(Parent::Watch(watch), b""),
+            Told::Overflow => {
+                self.overflowed = true;
+                return;
             }
-            Told::Overflow => self.overflowed = true,
-            Told::WatchGone(watch) => tracing::debug!(watch, "a folder is not watched any more"),
-        }
+        };
+        let read_at = (now, self.notices.len() as u32);
+        self.notices.push(Notice { read_at, ..notice });
     }
 }
 

@@ -67,6 +67,8 @@ impl Inotify {
             | WatchFlags::ATTRIB
             | WatchFlags::MOVED_FROM
             | WatchFlags::MOVED_TO
+            // Of a root nobody else tells that it was moved.
+            | WatchFlags::MOVE_SELF
             | WatchFlags::ONLYDIR;
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         inotify::add_watch(&*self.fd, path, flags).map_err(|error| match error {

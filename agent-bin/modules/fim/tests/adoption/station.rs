@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Stores whole batches, or none.
 #[derive(Debug, Default)]
@@ -78,6 +78,8 @@ impl TaskSpawner for Tasks {
 
 pub(crate) struct Station {
     watched: TempDir,
+    /// Where that really is.
+    root: PathBuf,
     agent: TempDir,
     spool: Arc<Spool>,
     watcher: &'static str,
@@ -96,7 +98,8 @@ impl Station {
         let [watched, agent] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         fs::create_dir(agent.path().join("fim")).unwrap();
         let (spool, sensors) = (Arc::default(), Vec::new());
-        Some(Self { watched, agent, spool, watcher, sensors, running: None })
+        let root = watched.path().canonicalize().unwrap();
+        Some(Self { watched, root, agent, spool, watcher, sensors, running: None })
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -206,6 +209,21 @@ impl Station {
         self.until("event", || self.knows(action, name)).await;
     }
 
+    /// Removes the watched folder and what is in it.
+    pub(crate) fn remove_root(&self) {
+        fs::remove_dir_all(self.watched.path()).unwrap();
+    }
+
+    /// Moves the watched folder into that of the agent.
+    pub(crate) fn move_root(&self) {
+        fs::rename(&self.root, self.agent.path().join("elsewhere")).unwrap();
+    }
+
+    pub(crate) async fn until_root_is_deleted(&self) {
+        let wanted = ("deleted".to_owned(), Some(self.root.clone()));
+        self.until("deletion of the root", || self.actions().contains(&wanted)).await;
+    }
+
     /// Waits until a gap is closed.
     pub(crate) async fn until_closed(&self) {
         self.until("end of a gap", || self.states("gap_closed") > 0).await;
@@ -239,8 +257,8 @@ impl Station {
 
     /// What was told of files: actions and names, sorted. That the time of the watched folder itself has moved says nothing more.
     fn told(&self) -> Vec<(String, String)> {
-        let root = self.watched.path().canonicalize().unwrap();
-        let name = |path: PathBuf| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+        let name =
+            |path: PathBuf| path.strip_prefix(&self.root).unwrap().to_str().unwrap().to_owned();
         let told =
             self.actions().into_iter().filter_map(|(action, path)| Some((action, name(path?))));
         let mut told: Vec<_> = told.filter(|(_, name)| !name.is_empty()).collect();

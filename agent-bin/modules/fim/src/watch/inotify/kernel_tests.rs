@@ -112,6 +112,16 @@ fn a_watch_is_gone_with_its_folder_and_on_demand() {
 }
 
 #[test]
+fn a_watched_folder_that_is_moved_tells_it_of_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let sub = folder.path().join("sub");
+    fs::create_dir(&sub).unwrap();
+    let (instance, watch) = instance_of(&sub);
+    fs::rename(&sub, folder.path().join("moved")).unwrap();
+    assert_eq!(drain(&instance), [Told::Notice(Notice::of(Parent::Watch(watch), b""))]);
+}
+
+#[test]
 fn whoever_adopts_the_instance_goes_on_where_the_other_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (old, watch) = instance_of(folder.path());
