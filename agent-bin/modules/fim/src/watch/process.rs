@@ -81,6 +81,18 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_any_bytes_does_not_hide_a_process() {
+        // The kernel shows a thread as it shows a process.
+        let thread = fs::read_link("/proc/thread-self").unwrap();
+        let thread = thread.file_name().unwrap().to_str().unwrap().parse().unwrap();
+        fs::write("/proc/thread-self/comm", b"a b\xff)").unwrap();
+        let process = Processes::default().ask(thread).unwrap();
+        assert!(!process.ended);
+        assert_eq!(process.name.as_deref(), Some("a b\u{fffd})"));
+        assert_eq!(process.uid, Some(rustix::process::geteuid().as_raw()));
+    }
+
+    #[test]
     fn a_process_that_is_gone_is_said_to_be() {
         let process = Processes::default().ask(i32::MAX).unwrap();
         assert!(process.ended && process.executable.is_none() && process.uid.is_none());
