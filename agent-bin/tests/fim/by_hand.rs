@@ -75,9 +75,9 @@ fn prove(row: &str, watcher: Watcher, seed: u64, load: &Load) {
 }
 
 const QUICK: Load =
-    Load { operations: 2_000, per_second: 0, restarts: 0, most: 400, short_lived: true };
+    Load { operations: 2_000, per_second: 0, restarts: 0, most: 400, short_lived: false };
 const RESTARTED: Load =
-    Load { operations: 2_000, per_second: 700, restarts: 3, most: 400, short_lived: true };
+    Load { operations: 2_000, per_second: 700, restarts: 3, most: 400, short_lived: false };
 const LONG: Load =
     Load { operations: 100_000, per_second: 0, restarts: 0, most: 3_000, short_lived: true };
 const LONG_RESTARTED: Load =

@@ -3,6 +3,7 @@
 mod answering;
 mod flush;
 mod folder_watches;
+mod inherited;
 mod maintain;
 mod scanning;
 mod schedule;

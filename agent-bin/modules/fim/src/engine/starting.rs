@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use module_api::{EventSink, ModuleError, SensorFd, StartContext};
+use module_api::{EventSink, ModuleError, StartContext};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::Engine;
 use super::folder_watches::FolderWatches;
+use super::inherited::Inherited;
 use super::scanning::Scanning;
 use super::shared::Shared;
 use super::watching::{Queue, Read, Scope, WatchedFilesystem, Watching};
@@ -45,13 +46,6 @@ struct Opened {
     problems: Vec<String>,
     /// The id of the recorders that belong to this baseline.
     id: u64,
-}
-
-/// The queues of an earlier instance, if all that belongs together is there.
-#[derive(Default)]
-struct Inherited {
-    fanotify: Option<(OwnedFd, Recorder, Left)>,
-    inotify: Option<(OwnedFd, Recorder, Left)>,
 }
 
 impl Engine {
@@ -203,34 +197,6 @@ fn open(
     book.claim(fresh_id()).map_err(|error| failed("claiming the baseline", error))?;
     let id = book.watch_id().map_err(|error| failed("reading the baseline", error))?.unwrap_or(0);
     Ok(Opened { book, filesystems, problems, id })
-}
-
-impl Inherited {
-    fn of(sensors: Vec<SensorFd>, id: u64) -> Self {
-        let mut by_name: HashMap<String, SensorFd> =
-            sensors.into_iter().map(|sensor| (sensor.name().to_owned(), sensor)).collect();
-        let mut take = |name: &str, is_it: fn(std::os::fd::BorrowedFd<'_>) -> bool| {
-            let queue = by_name.remove(name).filter(|sensor| is_it(sensor.as_fd()))?;
-            let recorder = by_name.remove(&format!("{name}-recorder"))?;
-            match Recorder::adopt(recorder, id) {
-                Ok((recorder, left)) => Some((queue.into_fd(), recorder, left)),
-                Err(error) => {
-                    tracing::warn!(%error, queue = name, "a queue cannot be taken over");
-                    None
-                }
-            }
-        };
-        let fanotify = take("fanotify", fanotify::is_group);
-        let inotify = take("inotify", inotify::is_instance);
-        Self { fanotify, inotify }
-    }
-}
-
-impl Inherited {
-    /// Which queues there are: fanotify, inotify.
-    fn queues(&self) -> [bool; 2] {
-        [self.fanotify.is_some(), self.inotify.is_some()]
-    }
 }
 
 /// Adopts what was inherited and makes what is missing. Returns what was read earlier and may not be durable.
