@@ -109,6 +109,7 @@ fn fanotify_loses_nothing_during_restarts() {
 }
 
 #[test]
+#[ignore = "run by `cargo xtask e2e fim`"]
 fn inotify_loses_nothing_during_restarts() {
     prove("fim_3_restarts_inotify", Watcher::Inotify, 22, Blow::Restart, 3);
 }

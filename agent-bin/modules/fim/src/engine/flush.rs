@@ -86,12 +86,11 @@ struct Steps {
 }
 
 impl Steps {
-    /// There will be more than one step.
+    /// There will be more than one step: what is still to be looked at is stored with the next one, each time anew, since a
+    /// look may lead to more.
     fn begin(&mut self, teller: &mut Teller, hints: &BTreeMap<PathBytes, Hint>, ended: &Ended) {
-        if !self.begun {
-            self.begun = true;
-            teller.begin_window(&Unfinished::new(hints, ended, self.read_at));
-        }
+        self.begun = true;
+        teller.begin_window(&Unfinished::new(hints, ended, self.read_at));
     }
 }
 
