@@ -100,7 +100,7 @@ fn an_unknown_module_is_refused_and_the_known_ones_are_listed() {
     assert_eq!(code, Some(4), "{record:#}");
     let text =
         record["history"].as_array().unwrap().last().unwrap()["text"].as_str().unwrap().to_owned();
-    assert_eq!(text, "no enabled module fimm; the enabled modules are: logcollector");
+    assert_eq!(text, "no enabled module fimm; the enabled modules are: fim, logcollector");
 }
 
 #[test]

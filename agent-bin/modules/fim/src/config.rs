@@ -116,10 +116,9 @@ impl Attribute {
 
 impl Default for Config {
     fn default() -> Self {
-        let directories = ["/etc", "/usr/bin", "/usr/sbin", "/boot"];
-        let directory = |path| Directory { path: PathBuf::from(path), ..Directory::default() };
         Self {
-            directories: directories.into_iter().map(directory).collect(),
+            // What is watched costs a first scan and a database, so somebody has to want it.
+            directories: Vec::new(),
             interval: Duration::from_secs(43_200),
             settle: Duration::from_millis(100),
             max_files_per_second: 0,

@@ -14,7 +14,7 @@ use crate::module::Fim;
 ///
 /// | key | meaning | default | allowed |
 /// |---|---|---|---|
-/// | `directories` | what is watched, see below | `/etc`, `/usr/bin`, `/usr/sbin`, `/boot` | absolute paths |
+/// | `directories` | what is watched, see below | nothing | absolute paths |
 /// | `interval` | how often everything is compared with the baseline | `12h` | `10s` to `31d` |
 /// | `settle` | how long changes are gathered, from the first one on, before anything is looked at | `100ms` | `10ms` to `10s` |
 /// | `max_files_per_second` | at most so many files are looked at by a scan | `0`: no limit | whole numbers |
