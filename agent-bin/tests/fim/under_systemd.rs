@@ -115,6 +115,7 @@ fn inotify_loses_nothing_during_restarts() {
 }
 
 #[test]
+#[ignore = "run by `cargo xtask e2e fim`"]
 fn fanotify_loses_nothing_when_the_agent_is_killed() {
     prove("fim_3_kills_fanotify", Watcher::Fanotify, 23, Blow::Kill, 3);
 }
