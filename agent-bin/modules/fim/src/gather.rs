@@ -68,6 +68,14 @@ impl Hint {
         Self { by: self.by.clone(), mark: self.mark.clone(), ..Self::of(self.detected) }
     }
 
+    /// Adds a hint to those that there are; what an earlier one to the same path asks for is asked for still.
+    pub(crate) fn add_to(self, hints: &mut BTreeMap<PathBytes, Self>, path: PathBytes) {
+        match hints.get_mut(&path) {
+            Some(known) => known.merge(self),
+            None => drop(hints.insert(path, self)),
+        }
+    }
+
     fn merge(&mut self, newer: Self) {
         // The kernel's word says more than a scan's, which sees the same later. Of several the first is heard again in any case.
         if newer.detected < self.detected {
@@ -76,6 +84,7 @@ impl Hint {
         self.detected = self.detected.min(newer.detected);
         self.inside = self.inside.max(newer.inside);
         self.by = newer.by.or_else(|| self.by.take());
+        self.life = newer.life.or_else(|| self.life.take());
         self.observed = newer.observed;
         self.linked &= newer.linked;
     }
@@ -122,10 +131,7 @@ pub(crate) struct Gathered {
 impl Gathered {
     /// Notes that `path` is to be looked at.
     pub(crate) fn hint(&mut self, path: PathBytes, hint: Hint) {
-        match self.hints.get_mut(&path) {
-            Some(known) => known.merge(hint),
-            None => drop(self.hints.insert(path, hint)),
-        }
+        hint.add_to(&mut self.hints, path);
     }
 
     /// Takes in notices of the kernel, in their order.
@@ -276,7 +282,8 @@ impl Gathered {
     /// Says which names were made and are there as far as was told, and which are gone again, by what they were called first.
     pub(crate) fn settle(mut self) -> (Vec<Change>, BTreeMap<PathBytes, Hint>, Ended) {
         for (path, hint) in &mut self.hints {
-            hint.life = self.lives.take(path);
+            // One that the instance before had gathered has its life already.
+            hint.life = self.lives.take(path).or_else(|| hint.life.take());
         }
         (self.changes, self.hints, self.lives.ended)
     }

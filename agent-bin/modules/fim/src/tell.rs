@@ -70,8 +70,8 @@ pub(crate) struct Teller {
     unfinished: Option<Vec<u8>>,
 }
 
-/// A window that is worked off in several steps, as it was sorted. It is stored with the first of them: what the notices meant
-/// can no longer be found out when the baseline has moved.
+/// What is left to be done of a window. It is stored with each step of it: what its notices meant can no longer be found out when
+/// the baseline has moved, so they are not heard again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Unfinished {
     hints: Vec<(PathBytes, Hint)>,
@@ -94,7 +94,12 @@ impl Unfinished {
         }
     }
 
-    /// The window that the instance before did not finish.
+    /// Nothing: the window is done with.
+    pub(crate) fn nothing(read_at: (i64, u32)) -> Self {
+        Self { read_at, ..Self::default() }
+    }
+
+    /// What the instance before has left.
     pub(crate) fn left(checkpoints: &BTreeMap<String, Vec<u8>>) -> Option<Self> {
         let bytes = checkpoints.get(WINDOW)?;
         match serde_json::from_slice(bytes) {
@@ -172,14 +177,15 @@ impl Teller {
     }
 
     /// Has the rest of the window stored with what is told next.
-    pub(crate) fn begin_window(&mut self, window: &Unfinished) {
-        self.unfinished = serde_json::to_vec(window).ok();
+    pub(crate) fn leave(&mut self, rest: &Unfinished) {
+        self.unfinished = serde_json::to_vec(rest).ok();
     }
 
-    /// The window is done with.
-    pub(crate) async fn end_window(&mut self) -> Result<(), TellError> {
+    /// Stores that the window is done with.
+    pub(crate) async fn end_window(&mut self, read_at: (i64, u32)) -> Result<(), TellError> {
         self.unfinished = None;
-        let done = Checkpoint { key: WINDOW.to_owned(), value: None };
+        let value = serde_json::to_vec(&Unfinished::nothing(read_at)).ok();
+        let done = Checkpoint { key: WINDOW.to_owned(), value };
         self.publish(Batch { events: Vec::new(), checkpoints: vec![done] }).await
     }
 

@@ -122,7 +122,6 @@ impl BaselineReader {
     }
 
     /// The watch of the folder.
-    #[cfg(test)]
     pub(crate) fn watch_of(&self, folder: FolderId) -> Result<Option<i32>> {
         let sql = "SELECT watch FROM folders WHERE id = ?";
         Ok(self.one(sql, [folder.0], |row| row.get(0))?.flatten())

@@ -191,7 +191,7 @@ impl Deciding<'_> {
         for name in self.book.baseline.names_of_inode(device, inode)? {
             let (by, mark) = (life.by.clone(), life.mark.clone());
             let hint = Hint { by, mark, ..Hint::of(Detected::Realtime) };
-            self.decided.more.entry(name).or_insert(hint);
+            hint.add_to(&mut self.decided.more, name);
         }
         Ok(())
     }
@@ -286,7 +286,7 @@ impl Deciding<'_> {
         };
         for name in names.into_iter().filter(|name| name != path) {
             let hint = Hint { linked: true, ..hint.onwards() };
-            self.decided.more.entry(name).or_insert(hint);
+            hint.add_to(&mut self.decided.more, name);
         }
     }
 
@@ -306,7 +306,7 @@ impl Deciding<'_> {
 
     fn later(&mut self, path: PathBytes, inside: Inside, hint: &Hint) {
         let hint = Hint { inside, ..hint.onwards() };
-        self.decided.more.entry(path).or_insert(hint);
+        hint.add_to(&mut self.decided.more, path);
     }
 
     fn put(&self, path: &PathBytes, now: &Looked) -> Op {

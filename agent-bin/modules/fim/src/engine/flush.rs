@@ -1,6 +1,6 @@
 //! Looks at everything that a window holds, tells what has changed, and moves the baseline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
 use tokio::task::spawn_blocking;
@@ -21,6 +21,9 @@ const SLICE: usize = 1_024;
 /// How something was noticed, and by what: see [`Change::mark`](crate::change::Change::mark).
 type Noticed = (Detected, String);
 
+/// Folders, and by what each was noticed.
+type Folders = Vec<(PathBytes, Noticed)>;
+
 /// A window that was worked off.
 pub(crate) struct Flushed {
     pub(crate) book: Book,
@@ -39,19 +42,20 @@ pub(crate) async fn flush(
     contents: Contents,
     watches: Option<FolderWatches>,
 ) -> Result<Flushed, TellError> {
-    let Contents { notices, hints, after, ended: mut all_ended, left } = contents;
-    let read_at = notices.last().map_or((0, 0), |notice| notice.read_at);
+    let Contents { notices, hints, after, ended: mut all_ended, left, read_at } = contents;
+    let read_at = notices.last().map_or(read_at, |notice| notice.read_at);
     let (book, sorted) = in_book(book, move |book| book.sort(&notices, hints)).await?;
     let Sorted { moves, hints, ended } = sorted;
-    all_ended.extend(ended);
-    let mut steps = Steps { begun: left, read_at };
+    for (path, lives) in ended {
+        all_ended.entry(path).or_default().extend(lives);
+    }
+    let mut steps = Steps { several: left, resumed: left, read_at };
     if !moves.is_empty() {
-        steps.begin(&mut teller, &hints, &all_ended);
+        steps.leave(&mut teller, &hints, &all_ended);
     }
     let book = teller.tell(book, moves).await?;
     let flushed = Flushed { book, to_scan: Vec::new(), troubles: Vec::new(), unwatched: None };
-    let (seen, ended) = (BTreeSet::new(), all_ended);
-    let mut flushing = Flushing { flushed, teller, watches, seen, ended, steps };
+    let mut flushing = Flushing { flushed, teller, watches, ended: all_ended, steps };
     let mut left = hints;
     while !left.is_empty() {
         let rest = left.keys().nth(SLICE).cloned().map(|first| left.split_off(&first));
@@ -60,8 +64,8 @@ pub(crate) async fn flush(
     }
     let Flushing { mut flushed, mut teller, ended, steps, .. } = flushing;
     flushed.book = teller.tell(flushed.book, Book::rest(ended)).await?;
-    if steps.begun {
-        teller.end_window().await?;
+    if steps.several {
+        teller.end_window(steps.read_at).await?;
     }
     let (book, ()) = in_book(flushed.book, move |book| book.note(&after)).await?;
     flushed.book = book;
@@ -72,25 +76,25 @@ struct Flushing {
     flushed: Flushed,
     teller: Teller,
     watches: Option<FolderWatches>,
-    /// Paths that were looked at because others led to them.
-    seen: BTreeSet<PathBytes>,
     /// Names that came and went, and were not told of yet.
     ended: Ended,
     steps: Steps,
 }
 
-/// Whether the window is worked off in more than one durable step.
+/// In how many durable steps the window is worked off.
 struct Steps {
-    begun: bool,
+    several: bool,
+    /// The instance before has begun with it.
+    resumed: bool,
     read_at: (i64, u32),
 }
 
 impl Steps {
-    /// There will be more than one step: what is still to be looked at is stored with the next one, each time anew, since a
-    /// look may lead to more.
-    fn begin(&mut self, teller: &mut Teller, hints: &BTreeMap<PathBytes, Hint>, ended: &Ended) {
-        self.begun = true;
-        teller.begin_window(&Unfinished::new(hints, ended, self.read_at));
+    /// There will be more steps: what is still to be looked at is stored with the next one, each time anew, since a look may
+    /// lead to more.
+    fn leave(&mut self, teller: &mut Teller, hints: &BTreeMap<PathBytes, Hint>, ended: &Ended) {
+        self.several = true;
+        teller.leave(&Unfinished::new(hints, ended, self.read_at));
     }
 }
 
@@ -100,25 +104,37 @@ impl Flushing {
         slice: BTreeMap<PathBytes, Hint>,
         left: &mut BTreeMap<PathBytes, Hint>,
     ) -> Result<Self, TellError> {
-        let (all, whole) = (slice.clone(), self.ended.clone());
+        let (mut all, whole) = (slice.clone(), self.ended.clone());
         let mut ended = std::mem::take(&mut self.ended);
         let decide =
             move |book: &mut Book| book.decide(slice, &mut ended).map(|done| (done, ended));
         let (book, (decided, ended)) = in_book(self.flushed.book, decide).await?;
         self.ended = ended;
+        for path in &decided.to_scan {
+            // Should this end before the scan is begun, the folder is found to be too large once more.
+            let hint = Hint { inside: Inside::Everything, ..Hint::of(Detected::Realtime) };
+            hint.add_to(&mut all, path.clone());
+        }
+        for (path, hint) in decided.more {
+            hint.add_to(left, path);
+        }
+        let mut folders = new_folders(&decided.outcomes);
+        if self.steps.resumed {
+            // Some of them may have their row and no watch.
+            folders.extend(
+                all.iter().map(|(path, hint)| (path.clone(), (hint.detected, hint.mark.clone()))),
+            );
+        }
+        let watched = self.watches.is_some() && !folders.is_empty();
+        let last = left.is_empty() && self.ended.is_empty() && decided.to_scan.is_empty();
+        if last && !watched && Teller::is_one_step(&decided.outcomes) {
+            self.teller.leave(&Unfinished::nothing(self.steps.read_at));
+        } else {
+            all.extend(left.iter().map(|(path, hint)| (path.clone(), hint.clone())));
+            self.steps.leave(&mut self.teller, &all, &whole);
+        }
         self.flushed.to_scan.extend(decided.to_scan);
         self.flushed.troubles.extend(decided.troubles);
-        for (path, hint) in decided.more {
-            if self.seen.insert(path.clone()) {
-                left.entry(path).or_insert(hint);
-            }
-        }
-        let folders = new_folders(&decided.outcomes);
-        if !left.is_empty() || !self.ended.is_empty() || !Teller::is_one_step(&decided.outcomes) {
-            let mut hints = all;
-            hints.extend(left.iter().map(|(path, hint)| (path.clone(), hint.clone())));
-            self.steps.begin(&mut self.teller, &hints, &whole);
-        }
         self.flushed.book = self.teller.tell(book, decided.outcomes).await?;
         if let Some(watches) = self.watches.clone().filter(|_| !folders.is_empty()) {
             self = self.watch(watches, folders, left).await?;
@@ -130,38 +146,44 @@ impl Flushing {
     async fn watch(
         mut self,
         watches: FolderWatches,
-        folders: Vec<(PathBytes, Noticed)>,
+        folders: Folders,
         left: &mut BTreeMap<PathBytes, Hint>,
     ) -> Result<Self, TellError> {
-        let (book, (watched, problem)) = in_book(self.flushed.book, move |book| {
-            let mut watched = Vec::new();
-            let mut problem = None;
-            for (folder, detected) in folders.into_iter().filter(|one| watches.wants(&one.0)) {
-                match watches.add(&folder) {
-                    Ok(Some(watch)) => watched.push((folder, watch, detected)),
-                    Ok(None) => {}
-                    Err(error) => problem = Some(error.to_string()),
-                }
-            }
-            let note = |(path, watch, _): &(PathBytes, i32, Noticed)| Op::Watch {
-                path: path.clone(),
-                watch: Some(*watch),
-            };
-            book.note(&watched.iter().map(note).collect::<Vec<_>>())?;
-            Ok((watched, problem))
-        })
-        .await?;
+        let (book, (watched, problem)) =
+            in_book(self.flushed.book, move |book| watch_all(book, &watches, folders)).await?;
         self.flushed.book = book;
         self.flushed.unwatched = problem.or_else(|| self.flushed.unwatched.take());
-        for (folder, _, (detected, mark)) in watched {
+        for (folder, (detected, mark)) in watched {
             let hint = Hint { inside: Inside::Names, mark, ..Hint::of(detected) };
-            left.entry(folder).or_insert(hint).inside = Inside::Names;
+            hint.add_to(left, folder);
         }
         Ok(self)
     }
 }
 
-fn new_folders(outcomes: &[Outcome]) -> Vec<(PathBytes, Noticed)> {
+/// Has folders watched that the baseline has and that have no watch yet. Returns those, and why others have none.
+fn watch_all(
+    book: &mut Book,
+    watches: &FolderWatches,
+    folders: Folders,
+) -> Result<(Folders, Option<String>), BookError> {
+    let (mut watched, mut notes, mut problem) = (Vec::new(), Vec::new(), None);
+    for (path, noticed) in folders.into_iter().filter(|(path, _)| watches.wants(path)) {
+        let Some(folder) = book.baseline().folder_id(&path)? else { continue };
+        match watches.add(&path) {
+            Ok(Some(watch)) if book.baseline().watch_of(folder)? != Some(watch) => {
+                notes.push(Op::Watch { path: path.clone(), watch: Some(watch) });
+                watched.push((path, noticed));
+            }
+            Ok(_) => {}
+            Err(error) => problem = Some(error.to_string()),
+        }
+    }
+    book.note(&notes)?;
+    Ok((watched, problem))
+}
+
+fn new_folders(outcomes: &[Outcome]) -> Folders {
     let operations = outcomes
         .iter()
         .flat_map(|outcome| outcome.operations.iter().map(move |operation| (operation, outcome)));

@@ -64,6 +64,8 @@ impl Engine {
         });
         let opened = opened.await.map_err(|error| failed("opening the baseline", error))??;
         let Opened { mut book, filesystems, problems, mut id } = opened;
+        // Here, where nobody comes whose start was given up; and after the redo, which has the number that a claim would take.
+        book.claim(fresh_id()).map_err(|error| failed("claiming the baseline", error))?;
 
         let mut inherited = Inherited::of(sensors, id);
         let told_before = book.queues().map_err(|error| failed("reading the baseline", error))?;
@@ -127,6 +129,10 @@ impl Engine {
         problems: Vec<String>,
     ) -> Self {
         self.window = left_window(checkpoints, left);
+        if self.window.is_empty() {
+            // Nothing of what was left is ours or new, so no window will be worked off that ends with forgetting it.
+            self.watching.forget();
+        }
         for problem in problems {
             self.problem(PathBytes::new("/"), problem);
         }
@@ -154,8 +160,8 @@ fn left_window(checkpoints: &BTreeMap<String, Vec<u8>>, left: Read) -> Window {
     let mut window = Window::default();
     let rest = Unfinished::left(checkpoints);
     let done = rest.as_ref().map_or((0, 0), |rest| rest.read_at);
-    if let Some((hints, ended)) = rest.map(Unfinished::into_parts) {
-        window.left(hints, ended, Instant::now());
+    if let Some(rest) = rest {
+        window.left(rest, Instant::now());
     }
     for notice in left.notices.into_iter().filter(|notice| notice.read_at > done) {
         window.told(notice, Instant::now(), Duration::ZERO);
@@ -193,8 +199,6 @@ fn open(
     let mut book = Book::new(opened.baseline, rules, looker, copy, config.diff_size_limit);
     let unread = redo(&mut book, checkpoints);
     problems.extend(unread.map_err(|error| failed("moving the baseline", error))?);
-    // After that: a claim takes a number, and the redo must have the next one.
-    book.claim(fresh_id()).map_err(|error| failed("claiming the baseline", error))?;
     let id = book.watch_id().map_err(|error| failed("reading the baseline", error))?.unwrap_or(0);
     Ok(Opened { book, filesystems, problems, id })
 }
@@ -222,10 +226,6 @@ fn begin_to_watch(
     }
     let whole = watching.watch_filesystems(config, &realtime, inherited.fanotify, id, &mut left)?;
     watching.watch_folders(config, whole, inherited.inotify, id, &mut left)?;
-    if left.notices.is_empty() {
-        // Nothing of what was left is ours, so nothing will be told of it.
-        watching.forget();
-    }
     Ok((watching, left))
 }
 

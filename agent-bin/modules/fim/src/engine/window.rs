@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::baseline::Op;
 use crate::gather::{Ended, Hint};
 use crate::path_bytes::PathBytes;
+use crate::tell::Unfinished;
 use crate::watch::Notice;
 
 /// Gathers until it is time to look.
@@ -27,6 +28,8 @@ pub(crate) struct Contents {
     pub(crate) ended: Ended,
     /// Whether such a window is among it, which is to be marked as done.
     pub(crate) left: bool,
+    /// When the last notice of that window was read.
+    pub(crate) read_at: (i64, u32),
     /// Applied when everything else was told: folders that a scan is through with, rows that are not watched any more.
     pub(crate) after: Vec<Op>,
 }
@@ -40,15 +43,19 @@ impl Window {
 
     /// Takes in a path to look at as soon as possible.
     pub(crate) fn hint(&mut self, path: PathBytes, hint: Hint, now: Instant) {
-        self.contents.hints.insert(path, hint);
+        hint.add_to(&mut self.contents.hints, path);
         self.hurry(now);
     }
 
     /// Takes in what the instance before has left of a window.
-    pub(crate) fn left(&mut self, hints: BTreeMap<PathBytes, Hint>, ended: Ended, now: Instant) {
-        self.contents.hints.extend(hints);
+    pub(crate) fn left(&mut self, rest: Unfinished, now: Instant) {
+        self.contents.read_at = rest.read_at;
+        let (hints, ended) = rest.into_parts();
+        self.contents.left = !hints.is_empty() || !ended.is_empty();
+        for (path, hint) in hints {
+            self.hint(path, hint, now);
+        }
         self.contents.ended = ended;
-        self.contents.left = true;
         self.hurry(now);
     }
 
@@ -69,7 +76,7 @@ impl Window {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Contents { notices, hints, after, ended, left } = &self.contents;
+        let Contents { notices, hints, after, ended, left, read_at: _ } = &self.contents;
         notices.is_empty() && hints.is_empty() && after.is_empty() && ended.is_empty() && !left
     }
 

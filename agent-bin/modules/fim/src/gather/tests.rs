@@ -262,3 +262,33 @@ fn two_folders_that_change_places_are_looked_at_with_all_that_is_in_them() {
     assert_eq!(changes.len(), 0);
     assert_eq!(hints, ["/w/a everything", "/w/a/y created", "/w/b everything"]);
 }
+
+#[test]
+fn a_hint_that_comes_twice_asks_for_the_most() {
+    let mut hints = BTreeMap::new();
+    let path = PathBytes::new("/w/d");
+    let everything = Hint { inside: Inside::Everything, ..Hint::of(Detected::Scan) };
+    let life =
+        Life { path: path.clone(), folder: true, mark: "1".to_owned(), by: None, target: None };
+    let made =
+        Hint { life: Some(life.clone()), mark: "2".to_owned(), ..Hint::of(Detected::Realtime) };
+    for hint in [everything, made, Hint::of(Detected::Scan)] {
+        hint.add_to(&mut hints, path.clone());
+    }
+    let hint = &hints[&path];
+    assert_eq!((hint.inside, hint.detected), (Inside::Everything, Detected::Realtime));
+    assert_eq!((hint.life.as_ref(), hint.mark.as_str()), (Some(&life), "2"));
+}
+
+#[test]
+fn a_name_that_the_instance_before_saw_being_made_has_its_life_still() {
+    let mut gathered = Gathered::default();
+    let path = PathBytes::new("/w/a");
+    let [first, second] = [created(Parent::Watch(1), "a"), deleted(Parent::Watch(1), "a")];
+    let Ok(()) = gathered.all(&[first], &mut rows(&[]));
+    let (_, left, _) = gathered.settle();
+    let mut next = Gathered { hints: left, ..Gathered::default() };
+    let Ok(()) = next.all(&[second], &mut rows(&[]));
+    let (_, hints, _) = next.settle();
+    assert!(hints[&path].life.is_some());
+}
