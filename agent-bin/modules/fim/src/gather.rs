@@ -195,7 +195,7 @@ impl Gathered {
         let folder = match made {
             Some(folder) => Some(folder),
             None => match known.folder_in_baseline(parent)? {
-                Some(before) => self.places.now(&before),
+                Some(before) => self.places.last_known(&before),
                 None => seen_at.cloned().or_else(|| known.folder_on_disk(parent)),
             },
         };

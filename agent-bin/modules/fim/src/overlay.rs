@@ -62,6 +62,19 @@ impl Overlay {
         }
         Some(path)
     }
+
+    /// As [`Overlay::now`], but what was replaced by a move is still called what it was: it went somewhere, and nobody said where.
+    pub(crate) fn last_known(&self, before: &PathBytes) -> Option<PathBytes> {
+        let mut path = before.clone();
+        for step in &self.steps {
+            match step {
+                Step::Moved { from, to } => path = renamed(&path, from, to).unwrap_or(path),
+                Step::Removed(gone) if path.below(gone).is_some() => return None,
+                Step::Removed(_) => {}
+            }
+        }
+        Some(path)
+    }
 }
 
 /// `path` with `to` in place of `from` at its beginning; `None` when it is not `from` and not below it.

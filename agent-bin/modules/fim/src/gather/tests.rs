@@ -292,3 +292,14 @@ fn a_name_that_the_instance_before_saw_being_made_has_its_life_still() {
     let (_, hints, _) = next.settle();
     assert!(hints[&path].life.is_some());
 }
+
+#[test]
+fn what_is_told_of_a_folder_whose_name_was_taken_is_told_under_that_name() {
+    let mut rows = rows(&[("/w/d", Some(2)), ("/w/a", None)]);
+    let w = || Parent::Watch(1);
+    let gone = Notice { folder: true, ..deleted(w(), "d") };
+    let inside = [created(Parent::Watch(2), "x"), deleted(Parent::Watch(2), "x")];
+    let notices = [&[gone, renamed_to((1, "a"), (1, "d"))], &inside[..]].concat();
+    let (_, hints) = gathered(&notices, &mut rows);
+    assert!(hints.contains(&"/w/d/x ended 1".to_owned()), "{hints:?}");
+}
