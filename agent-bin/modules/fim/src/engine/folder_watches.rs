@@ -62,7 +62,7 @@ impl FolderWatches {
         if id_of(folder.as_fd()).is_ok_and(|id| self.whole.contains(&id)) {
             return Ok(None);
         }
-        let added = self.inotify.add(folder.as_fd());
+        let added = self.inotify.add(folder.as_fd(), self.rules.is_root(path));
         added.map(Some).map_err(|source| FolderWatchError::Add { path: path.clone(), source })
     }
 }

@@ -58,8 +58,10 @@ impl Inotify {
         Self { fd: Arc::new(fd) }
     }
 
-    /// Watches the folder that `folder` leads to (`O_PATH` will do); the number of its watch, the same if it has one.
-    pub(crate) fn add(&self, folder: BorrowedFd<'_>) -> Result<i32, AddWatchError> {
+    /// Watches the folder that `folder` leads to (`O_PATH` will do); the number of its watch, the same if it has one. Of a `root`
+    /// nobody else tells that it was moved.
+    pub(crate) fn add(&self, folder: BorrowedFd<'_>, root: bool) -> Result<i32, AddWatchError> {
+        let of_itself = if root { WatchFlags::MOVE_SELF } else { WatchFlags::empty() };
         let flags = WatchFlags::CREATE
             | WatchFlags::DELETE
             | WatchFlags::MODIFY
@@ -67,9 +69,8 @@ impl Inotify {
             | WatchFlags::ATTRIB
             | WatchFlags::MOVED_FROM
             | WatchFlags::MOVED_TO
-            // Of a root nobody else tells that it was moved.
-            | WatchFlags::MOVE_SELF
-            | WatchFlags::ONLYDIR;
+            | WatchFlags::ONLYDIR
+            | of_itself;
         let path = format!("/proc/self/fd/{}", folder.as_raw_fd());
         inotify::add_watch(&*self.fd, path, flags).map_err(|error| match error {
             Errno::NOSPC => AddWatchError::NoWatchesLeft,

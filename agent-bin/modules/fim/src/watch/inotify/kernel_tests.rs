@@ -9,7 +9,7 @@ use crate::watch::skipped;
 
 fn instance_of(folder: &Path) -> (Inotify, i32) {
     let instance = Inotify::new().unwrap();
-    let watch = instance.add(File::open(folder).unwrap().as_fd()).unwrap();
+    let watch = instance.add(File::open(folder).unwrap().as_fd(), false).unwrap();
     (instance, watch)
 }
 
@@ -101,8 +101,12 @@ fn a_watch_is_gone_with_its_folder_and_on_demand() {
     let sub = folder.path().join("sub");
     fs::create_dir(&sub).unwrap();
     let (instance, watch) = instance_of(folder.path());
-    let below = instance.add(File::open(&sub).unwrap().as_fd()).unwrap();
-    assert_eq!(instance.add(File::open(&sub).unwrap().as_fd()).unwrap(), below, "it has one");
+    let below = instance.add(File::open(&sub).unwrap().as_fd(), false).unwrap();
+    assert_eq!(
+        instance.add(File::open(&sub).unwrap().as_fd(), false).unwrap(),
+        below,
+        "it has one"
+    );
     assert_eq!(instance.watches().unwrap(), 2);
     fs::remove_dir(&sub).unwrap();
     assert!(drain(&instance).contains(&Told::WatchGone(below)));
@@ -112,13 +116,21 @@ fn a_watch_is_gone_with_its_folder_and_on_demand() {
 }
 
 #[test]
-fn a_watched_folder_that_is_moved_tells_it_of_itself() {
+fn of_watched_folders_that_are_moved_the_root_tells_it_of_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let sub = folder.path().join("sub");
-    fs::create_dir(&sub).unwrap();
-    let (instance, watch) = instance_of(&sub);
-    fs::rename(&sub, folder.path().join("moved")).unwrap();
-    assert_eq!(drain(&instance), [Told::Notice(Notice::of(Parent::Watch(watch), b""))]);
+    let instance = Inotify::new().unwrap();
+    let watches = ["root", "other"].map(|name| {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        instance.add(File::open(&path).unwrap().as_fd(), name == "root").unwrap()
+    });
+    for name in ["root", "other"] {
+        fs::rename(folder.path().join(name), folder.path().join("moved")).unwrap();
+        fs::remove_dir(folder.path().join("moved")).unwrap();
+    }
+    let told = drain(&instance);
+    assert_eq!(told[0], Told::Notice(Notice::of(Parent::Watch(watches[0]), b"")));
+    assert_eq!(told[1..], watches.map(Told::WatchGone));
 }
 
 #[test]
@@ -135,5 +147,5 @@ fn whoever_adopts_the_instance_goes_on_where_the_other_stopped() {
         lines(drain(&new)),
         [line("one", true, false, None), line("two", true, false, None)]
     );
-    assert_eq!(new.add(File::open(folder.path()).unwrap().as_fd()).unwrap(), watch);
+    assert_eq!(new.add(File::open(folder.path()).unwrap().as_fd(), false).unwrap(), watch);
 }

@@ -105,7 +105,7 @@ fn adopt(recorder: &Recorder) -> (Recorder, Vec<Notice>) {
 fn a_kill_at_any_moment_loses_nothing_that_was_read() {
     let folder = tempfile::tempdir().unwrap();
     let instance = Inotify::new().unwrap();
-    instance.add(fs::File::open(folder.path()).unwrap().as_fd()).unwrap();
+    instance.add(fs::File::open(folder.path()).unwrap().as_fd(), false).unwrap();
     let mut recorder = Recorder::new(NAME, 1).unwrap();
     let (mut recorded, mut queued) = (0, 0);
     for round in 0..20 {
