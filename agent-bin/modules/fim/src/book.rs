@@ -77,16 +77,15 @@ impl Book {
         Self { baseline, rules, looker, filesystems, diff_size_limit, unfinished: Vec::new() }
     }
 
-    /// Sorts what was told, in its order.
+    /// Sorts what was told, in its order, after what was told before: the `hints`, and the names that have `ended`.
     pub(crate) fn sort(
         &mut self,
         notices: &[Notice],
         hints: BTreeMap<PathBytes, Hint>,
+        ended: &Ended,
     ) -> Result<Sorted, BookError> {
         let mut gathered = Gathered::default();
-        for (path, hint) in hints {
-            gathered.hint(path, hint);
-        }
+        gathered.told_before(hints, ended);
         gathered.all(notices, self)?;
         let (changes, hints, ended) = gathered.settle();
         Ok(Sorted { moves: changes.into_iter().map(Outcome::of_move).collect(), hints, ended })

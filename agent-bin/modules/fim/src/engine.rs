@@ -96,7 +96,9 @@ impl Engine {
             match self.next().await {
                 Happened::PhaseChanged => {}
                 Happened::Asked(ask) => self.answer(ask).await,
-                Happened::Told => self.read()?,
+                Happened::Told => {
+                    self.read()?;
+                }
                 Happened::WindowDue => self.begin_flush()?,
                 Happened::Flushed(flushed) => self.flushed(flushed?).await?,
                 Happened::Found(findings) => self.found(findings).await?,
@@ -109,7 +111,7 @@ impl Engine {
         let open = *self.phase.borrow() == Phase::Open;
         let idle = self.flushing.is_none();
         let due = self.window.due().filter(|_| idle);
-        let scan_due = self.scanning.due().filter(|_| open && idle && self.window.is_empty());
+        let scan_due = self.scanning.due().filter(|_| open && idle);
         tokio::select! {
             biased;
             changed = self.phase.changed() => {

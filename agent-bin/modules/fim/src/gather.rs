@@ -134,6 +134,22 @@ impl Gathered {
         hint.add_to(&mut self.hints, path);
     }
 
+    /// Takes in what was told before, and came to this.
+    pub(crate) fn told_before(&mut self, hints: BTreeMap<PathBytes, Hint>, ended: &Ended) {
+        let is_folder = |life: &&Life| life.folder;
+        for life in ended.values().flatten().filter(is_folder) {
+            self.made.extend(life.target.clone().map(|folder| (folder, life.path.clone())));
+        }
+        for (path, mut hint) in hints {
+            if let Some(life) = hint.life.take() {
+                let folder = Some(&life).filter(is_folder).and_then(|life| life.target.clone());
+                self.made.extend(folder.map(|folder| (folder, path.clone())));
+                self.lives.made_before(&path, life);
+            }
+            self.hint(path, hint);
+        }
+    }
+
     /// Takes in notices of the kernel, in their order.
     pub(crate) fn all<K: Known>(
         &mut self,
@@ -170,11 +186,28 @@ impl Gathered {
                 } else if notice.deleted {
                     self.lives.removed(&at, notice);
                 }
+                self.hint_before(&at, notice, known)?;
                 self.hint(at, hint_of(notice));
             }
             Some((parent, name)) => {
                 let to = self.place(parent, name, None, known)?;
                 self.renamed(at, to, notice, known)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The baseline may be ahead of what was told: what is told of a folder that is elsewhere by now is looked at there too.
+    fn hint_before<K: Known>(
+        &mut self,
+        at: &PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        if let Some(before) = known.folder_in_baseline(&notice.parent)? {
+            let before = before.join(&notice.name);
+            if !notice.name.is_empty() && before != *at && known.watched(&before) {
+                self.hint(before, Hint { inside: Inside::Nothing, ..hint_of(notice) });
             }
         }
         Ok(())
@@ -211,6 +244,13 @@ impl Gathered {
         known: &mut K,
     ) -> Result<(), K::Error> {
         let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
+        if let (Some(from), Some(to)) = (&from, &to)
+            && notice.target.is_some()
+            && self.is_ahead(from, to, notice, known)?
+        {
+            self.ahead(from, to, plain);
+            return Ok(());
+        }
         let moved_row = match (&from, &to) {
             (Some(from), Some(to)) => self.row_to_move(from, to, notice.target.as_ref(), known)?,
             (Some(_) | None, _) => None,
@@ -218,8 +258,7 @@ impl Gathered {
         if let (Some(from), Some(to), None) = (&from, &to, &moved_row)
             && self.is_ahead(from, to, notice, known)?
         {
-            self.hint(from.clone(), plain.clone());
-            self.hint(to.clone(), Hint { inside: Inside::Names, ..plain });
+            self.ahead(from, to, plain);
             return Ok(());
         }
         if let Some(to) = &to {
@@ -232,7 +271,7 @@ impl Gathered {
                 self.places.moved(from.clone(), to.clone());
                 self.hint(from, plain.clone());
                 let inside = match moved_row {
-                    None if notice.folder => Inside::Names,
+                    None if notice.folder => Inside::Everything,
                     None | Some(_) => Inside::Nothing,
                 };
                 self.hint(to, Hint { inside, ..plain });
@@ -282,8 +321,7 @@ impl Gathered {
     /// Says which names were made and are there as far as was told, and which are gone again, by what they were called first.
     pub(crate) fn settle(mut self) -> (Vec<Change>, BTreeMap<PathBytes, Hint>, Ended) {
         for (path, hint) in &mut self.hints {
-            // One that the instance before had gathered has its life already.
-            hint.life = self.lives.take(path).or_else(|| hint.life.take());
+            hint.life = self.lives.take(path);
         }
         (self.changes, self.hints, self.lives.ended)
     }

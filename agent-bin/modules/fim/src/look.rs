@@ -145,12 +145,16 @@ impl Looker {
         for _ in 0..ATTEMPTS {
             let Some(mut entry) = look(parent, name, &names)? else { return Ok(None) };
             if entry.kind == Kind::Folder {
+                // Through a descriptor, so that attributes and handle are of the same folder.
+                let Some(folder) = open_path(parent, name)? else { continue };
+                entry = entry_of(&rustix::fs::fstat(&folder)?, &names);
+                if entry.kind != Kind::Folder {
+                    continue;
+                }
                 if self.own.holds(&entry) {
                     return Ok(None);
                 }
-                let folder = open_path(parent, name)?;
-                let handle = folder.and_then(|folder| handle_of(folder.as_fd()));
-                return Ok(Some(Looked { entry, handle }));
+                return Ok(Some(Looked { entry, handle: handle_of(folder.as_fd()) }));
             }
             if self.digest(&mut entry, row, rule.max_hash_size) == Digesting::Done {
                 return Ok(Some(Looked { entry, handle: None }));
@@ -225,6 +229,14 @@ pub(crate) fn look(
         }
     }
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "it was another thing at each look"))
+}
+
+/// Device and inode of what is at this path now, without following a link.
+pub(crate) fn identity(path: &PathBytes) -> Option<(u64, u64)> {
+    let (folder, name) = path.split()?;
+    let parent = open_folder(&folder, For::Passing).ok()?;
+    let found = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    Some((found.st_dev, found.st_ino))
 }
 
 /// When the file behind the name was made, in nanoseconds since 1970, where its file system knows that.

@@ -28,7 +28,7 @@ const REDO: &str = "redo";
 /// And of the one with the rest of a window.
 const WINDOW: &str = "window";
 /// Decisions that become durable together; a decision is at most two events.
-const MOST_AT_ONCE: usize = 400;
+pub(crate) const MOST_AT_ONCE: usize = 400;
 /// How long to wait when the spool could not store a batch.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -94,21 +94,28 @@ impl Unfinished {
         }
     }
 
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hints.is_empty() && self.ended.is_empty()
+    }
+
     /// Nothing: the window is done with.
     pub(crate) fn nothing(read_at: (i64, u32)) -> Self {
         Self { read_at, ..Self::default() }
     }
 
     /// What the instance before has left.
-    pub(crate) fn left(checkpoints: &BTreeMap<String, Vec<u8>>) -> Option<Self> {
-        let bytes = checkpoints.get(WINDOW)?;
-        match serde_json::from_slice(bytes) {
-            Ok(window) => Some(window),
-            Err(error) => {
-                tracing::warn!(%error, "the rest of a window cannot be read; the next scan finds what it can");
-                None
-            }
-        }
+    pub(crate) fn left(checkpoints: &BTreeMap<String, Vec<u8>>) -> Self {
+        let Some(bytes) = checkpoints.get(WINDOW) else { return Self::default() };
+        serde_json::from_slice(bytes).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the rest of a window cannot be read: have what is watched scanned (`fim scan`)");
+            Self::default()
+        })
+    }
+
+    /// The names that were made, whether or not they are gone again.
+    pub(crate) fn lives(&self) -> impl Iterator<Item = &Life> {
+        self.hints.iter().filter_map(|(_, hint)| hint.life.as_ref()).chain(&self.ended)
     }
 
     /// What is left to be done of it.
@@ -157,18 +164,27 @@ impl Teller {
             if part.is_empty() {
                 return Ok(book);
             }
-            let mut events = Vec::new();
-            let mut operations = Vec::new();
-            for outcome in part {
-                events.extend(outcome.change.iter().flat_map(|change| {
-                    let rule = self.rules.of(&change.path);
-                    event::of(change, rule.map_or(&[], |rule| &rule.attributes))
-                }));
-                self.counts.count(outcome.change.as_ref());
-                operations.extend(outcome.operations);
-            }
-            book = self.both(book, events, operations).await?;
+            book = self.tell_at_once(book, part).await?;
         }
+    }
+
+    /// Tells `outcomes` in their order, all of which become durable together, and moves the baseline.
+    pub(crate) async fn tell_at_once(
+        &mut self,
+        book: Book,
+        outcomes: Vec<Outcome>,
+    ) -> Result<Book, TellError> {
+        let mut events = Vec::new();
+        let mut operations = Vec::new();
+        for outcome in outcomes {
+            events.extend(outcome.change.iter().flat_map(|change| {
+                let rule = self.rules.of(&change.path);
+                event::of(change, rule.map_or(&[], |rule| &rule.attributes))
+            }));
+            self.counts.count(outcome.change.as_ref());
+            operations.extend(outcome.operations);
+        }
+        self.both(book, events, operations).await
     }
 
     /// Whether all of this becomes durable at once.

@@ -51,7 +51,8 @@ pub(crate) struct Notice {
     pub(crate) process: Option<Process>,
     /// Where the folder was when this was read, if the baseline did not have it then.
     pub(crate) seen_at: Option<PathBytes>,
-    /// When it was read, in nanoseconds since 1970, and its place among those that were read then.
+    /// The stamp of when it was read, see [`Recorder::next_stamp`](recorder::Recorder::next_stamp), and its place among those that were read
+    /// then.
     pub(crate) read_at: (i64, u32),
 }
 
@@ -115,16 +116,24 @@ pub(crate) enum Told {
     WatchGone(i32),
 }
 
-/// Notices that were read twice, because a crash came between two steps of the recorder, are there once.
-pub(crate) fn without_repeats(recorded: Vec<Notice>, scratch: Vec<Notice>) -> Vec<Notice> {
-    let mut all = recorded;
-    let before = all.len();
+/// Notices that were read twice, because a crash came between two steps of the recorder, are there once: of those in the
+/// scratch the last `of_scratch` that were recorded are known.
+pub(crate) fn without_repeats(
+    recorded: Vec<Notice>,
+    of_scratch: usize,
+    scratch: Vec<Notice>,
+) -> Vec<Notice> {
+    let before_scratch = recorded.len().saturating_sub(of_scratch);
+    let mut known = recorded.get(before_scratch..).unwrap_or_default();
+    let mut new = Vec::new();
     for notice in scratch {
-        let known = all.get(..before).unwrap_or_default().iter().any(|known| known.same(&notice));
-        if !known {
-            all.push(notice);
+        match known.iter().position(|known| known.same(&notice)) {
+            Some(at) => known = known.get(at + 1..).unwrap_or_default(),
+            None => new.push(notice),
         }
     }
+    let mut all = recorded;
+    all.extend(new);
     all
 }
 

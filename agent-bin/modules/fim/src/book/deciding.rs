@@ -1,6 +1,6 @@
 //! One path after the other: what is on the disk, what the baseline has, and what follows from the two.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 
 use super::{Book, BookError, Outcome, reading, text};
@@ -8,18 +8,25 @@ use crate::baseline::Op;
 use crate::change::{Change, Detected, What, differences};
 use crate::entry::{Entry, Kind};
 use crate::gather::{Ended, Hint, Inside, Known, Life};
-use crate::look::Looked;
+use crate::look::{Looked, identity};
 use crate::path_bytes::PathBytes;
 use crate::sys::Handle;
+use crate::tell::MOST_AT_ONCE;
+use crate::watch::Parent;
 
 /// A new folder with more names than this is scanned instead of being listed here, so that its names need no memory.
 const MOST_NAMES: usize = 4_096;
+
+/// What one path leads to, as a rule, at most. Of a folder that is gone each row is an outcome.
+const MARGIN: usize = 50;
 
 /// What some hints came to.
 #[derive(Debug, Default)]
 pub(crate) struct Decided {
     /// To be told and applied, in this order.
     pub(crate) outcomes: Vec<Outcome>,
+    /// What was not looked at, because there were as many outcomes as become durable together.
+    pub(crate) undecided: BTreeMap<PathBytes, Hint>,
     /// What is to be looked at after that.
     pub(crate) more: BTreeMap<PathBytes, Hint>,
     /// Folders of which too much is new to be looked at here.
@@ -34,6 +41,8 @@ struct Deciding<'a> {
     decided: Decided,
     /// What the baseline will have when all of this is applied.
     pending: HashMap<PathBytes, Option<Entry>>,
+    /// Folders that are the ones that the baseline has.
+    checked: HashSet<PathBytes>,
 }
 
 impl Book {
@@ -43,9 +52,13 @@ impl Book {
         hints: BTreeMap<PathBytes, Hint>,
         ended: &mut Ended,
     ) -> Result<Decided, BookError> {
-        let mut deciding =
-            Deciding { book: self, decided: Decided::default(), pending: HashMap::new() };
+        let (decided, pending, checked) = Default::default();
+        let mut deciding = Deciding { book: self, decided, pending, checked };
         for (path, hint) in hints {
+            if deciding.decided.outcomes.len() >= MOST_AT_ONCE - MARGIN {
+                deciding.decided.undecided.insert(path, hint);
+                continue;
+            }
             let lives = ended.remove(&path).unwrap_or_default();
             let own = deciding.decided.outcomes.len();
             deciding.one(path.clone(), &hint)?;
@@ -130,22 +143,25 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    /// A row needs the rows of the folders above it; of those that are missing, or something else by now, nobody may have told
-    /// yet.
+    /// A row needs the rows of the folders above it, and is one of these very folders: of those that are missing or were replaced
+    /// nobody may have told yet.
     fn parents_first(&mut self, path: &PathBytes, hint: &Hint) -> Result<(), BookError> {
-        let mut missing = Vec::new();
+        let mut unchecked = Vec::new();
         let mut above = path.split().map(|(folder, _)| folder);
-        while let Some(folder) = above {
-            let row = self.row(&folder)?;
-            let is_there = row.is_some_and(|row| row.kind == Kind::Folder);
-            if is_there || self.book.rules.of(&folder).is_none() {
+        while let Some(folder) = above.filter(|folder| !self.checked.contains(folder)) {
+            if self.book.rules.of(&folder).is_none() {
                 break;
             }
             above = folder.split().map(|(folder, _)| folder);
-            missing.push(folder);
+            unchecked.push(folder);
         }
-        for folder in missing.into_iter().rev() {
-            self.one_alone(folder, &hint.onwards())?;
+        for folder in unchecked.into_iter().rev() {
+            let row = self.row(&folder)?.filter(|row| row.kind == Kind::Folder);
+            let row = row.map(|row| (row.device, row.inode));
+            if row.is_none() || row != identity(&folder) {
+                self.one_alone(folder.clone(), &hint.onwards())?;
+            }
+            self.checked.insert(folder);
         }
         Ok(())
     }
@@ -201,6 +217,7 @@ impl Deciding<'_> {
         if now.entry.kind == Kind::Folder && !silent {
             self.list(&path, Inside::Nothing, hint);
         }
+        self.elsewhere(&path, &now, hint);
         let mut operations = vec![self.put(&path, &now)];
         operations.extend(self.book.first_text(&path, &now.entry));
         if now.entry.links > 1 && !silent {
@@ -210,6 +227,19 @@ impl Deciding<'_> {
         match silent {
             true => self.decided.outcomes.push(Outcome::silent(hint, operations)),
             false => self.tell(path, What::Created(now.entry), hint, operations),
+        }
+    }
+
+    /// A folder that is new here may be the one that the baseline has elsewhere: it was moved, and nobody told yet.
+    fn elsewhere(&mut self, path: &PathBytes, now: &Looked, hint: &Hint) {
+        let Some(handle) = &now.handle else { return };
+        match self.book.folder_in_baseline(&Parent::Handle(handle.clone())) {
+            Ok(Some(other)) if other != *path => self.later(other, Inside::Nothing, hint),
+            Ok(_) => {}
+            Err(error) => {
+                let error = io::Error::other(error.to_string());
+                self.decided.troubles.push((path.clone(), error));
+            }
         }
     }
 

@@ -42,18 +42,24 @@ pub(crate) async fn flush(
     contents: Contents,
     watches: Option<FolderWatches>,
 ) -> Result<Flushed, TellError> {
-    let Contents { notices, hints, after, ended: mut all_ended, left, read_at } = contents;
-    let read_at = notices.last().map_or(read_at, |notice| notice.read_at);
-    let (book, sorted) = in_book(book, move |book| book.sort(&notices, hints)).await?;
+    let Contents { notices, hints, after, ended: all_ended, left, read_at } = contents;
+    let read_at = notices.iter().map(|notice| notice.read_at).fold(read_at, Ord::max);
+    let sort = move |book: &mut Book| {
+        book.sort(&notices, hints, &all_ended).map(|sorted| (sorted, all_ended))
+    };
+    let (book, (sorted, mut all_ended)) = in_book(book, sort).await?;
     let Sorted { moves, hints, ended } = sorted;
     for (path, lives) in ended {
         all_ended.entry(path).or_default().extend(lives);
     }
     let mut steps = Steps { several: left, resumed: left, read_at };
-    if !moves.is_empty() {
+    let book = if moves.is_empty() {
+        book
+    } else {
         steps.leave(&mut teller, &hints, &all_ended);
-    }
-    let book = teller.tell(book, moves).await?;
+        // What was told of moves cannot be found again by looking.
+        teller.tell_at_once(book, moves).await?
+    };
     let flushed = Flushed { book, to_scan: Vec::new(), troubles: Vec::new(), unwatched: None };
     let mut flushing = Flushing { flushed, teller, watches, ended: all_ended, steps };
     let mut left = hints;
@@ -90,11 +96,11 @@ struct Steps {
 }
 
 impl Steps {
-    /// There will be more steps: what is still to be looked at is stored with the next one, each time anew, since a look may
-    /// lead to more.
+    /// What is still to be looked at is stored with the next step, each time anew, since a look may lead to more.
     fn leave(&mut self, teller: &mut Teller, hints: &BTreeMap<PathBytes, Hint>, ended: &Ended) {
-        self.several = true;
-        teller.leave(&Unfinished::new(hints, ended, self.read_at));
+        let rest = Unfinished::new(hints, ended, self.read_at);
+        self.several |= !rest.is_empty();
+        teller.leave(&rest);
     }
 }
 
@@ -104,18 +110,13 @@ impl Flushing {
         slice: BTreeMap<PathBytes, Hint>,
         left: &mut BTreeMap<PathBytes, Hint>,
     ) -> Result<Self, TellError> {
-        let (mut all, whole) = (slice.clone(), self.ended.clone());
+        let (all, whole) = (slice.clone(), self.ended.clone());
         let mut ended = std::mem::take(&mut self.ended);
         let decide =
             move |book: &mut Book| book.decide(slice, &mut ended).map(|done| (done, ended));
         let (book, (decided, ended)) = in_book(self.flushed.book, decide).await?;
         self.ended = ended;
-        for path in &decided.to_scan {
-            // Should this end before the scan is begun, the folder is found to be too large once more.
-            let hint = Hint { inside: Inside::Everything, ..Hint::of(Detected::Realtime) };
-            hint.add_to(&mut all, path.clone());
-        }
-        for (path, hint) in decided.more {
+        for (path, hint) in decided.undecided.into_iter().chain(decided.more) {
             hint.add_to(left, path);
         }
         let mut folders = new_folders(&decided.outcomes);
@@ -125,13 +126,21 @@ impl Flushing {
                 all.iter().map(|(path, hint)| (path.clone(), (hint.detected, hint.mark.clone()))),
             );
         }
-        let watched = self.watches.is_some() && !folders.is_empty();
-        let last = left.is_empty() && self.ended.is_empty() && decided.to_scan.is_empty();
-        if last && !watched && Teller::is_one_step(&decided.outcomes) {
-            self.teller.leave(&Unfinished::nothing(self.steps.read_at));
+        let mut rest = left.clone();
+        for path in &decided.to_scan {
+            // Should this end before the scan is begun, the folder is found to be too large once more.
+            let hint = Hint { inside: Inside::Everything, ..Hint::of(Detected::Realtime) };
+            hint.add_to(&mut rest, path.clone());
+        }
+        if Teller::is_one_step(&decided.outcomes) {
+            // Of what this slice told nothing is told again, but its folders may stay without a watch.
+            for (path, noticed) in folders.iter().filter(|_| self.watches.is_some()) {
+                hint_of(noticed).add_to(&mut rest, path.clone());
+            }
+            self.steps.leave(&mut self.teller, &rest, &self.ended);
         } else {
-            all.extend(left.iter().map(|(path, hint)| (path.clone(), hint.clone())));
-            self.steps.leave(&mut self.teller, &all, &whole);
+            rest.extend(all);
+            self.steps.leave(&mut self.teller, &rest, &whole);
         }
         self.flushed.to_scan.extend(decided.to_scan);
         self.flushed.troubles.extend(decided.troubles);
@@ -153,12 +162,16 @@ impl Flushing {
             in_book(self.flushed.book, move |book| watch_all(book, &watches, folders)).await?;
         self.flushed.book = book;
         self.flushed.unwatched = problem.or_else(|| self.flushed.unwatched.take());
-        for (folder, (detected, mark)) in watched {
-            let hint = Hint { inside: Inside::Names, mark, ..Hint::of(detected) };
-            hint.add_to(left, folder);
+        for (folder, noticed) in watched {
+            hint_of(&noticed).add_to(left, folder);
         }
         Ok(self)
     }
+}
+
+/// A folder that is new is looked at with all the names in it.
+fn hint_of((detected, mark): &Noticed) -> Hint {
+    Hint { inside: Inside::Names, mark: mark.clone(), ..Hint::of(*detected) }
 }
 
 /// Has folders watched that the baseline has and that have no watch yet. Returns those, and why others have none.

@@ -41,4 +41,11 @@ impl Inherited {
     pub(super) fn queues(&self) -> [bool; 2] {
         [self.fanotify.is_some(), self.inotify.is_some()]
     }
+
+    /// What is read from now on gets a stamp later than this one.
+    pub(super) fn later_than(&mut self, stamp: i64) {
+        for (_, recorder, _) in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
+            recorder.later_than(stamp);
+        }
+    }
 }

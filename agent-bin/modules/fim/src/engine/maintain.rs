@@ -20,6 +20,9 @@ use crate::scan::{Finding, Plan, Scan};
 use crate::status::{ScanReason, ScanRecord};
 use crate::tell::TellError;
 
+/// Reads before a window is worked off: some megabytes.
+const MOST_READS: usize = 64;
+
 impl Engine {
     /// Pauses what is long while the module is drained, and takes it up again after a drain that was called off.
     pub(super) async fn settle_phase(&mut self) -> Result<(), TellError> {
@@ -37,9 +40,11 @@ impl Engine {
     }
 
     /// Reads what the kernel has to tell, unless the module was asked meanwhile whether it is ready.
-    pub(super) fn read(&mut self) -> Result<(), TellError> {
+    ///
+    /// Returns whether there was anything.
+    pub(super) fn read(&mut self) -> Result<bool, TellError> {
         if !self.shared.begin("reading what the kernel tells", Phase::Open) {
-            return Ok(());
+            return Ok(false);
         }
         let now = Instant::now();
         let read = self.watching.read().map_err(TellError::Queue)?;
@@ -52,17 +57,22 @@ impl Engine {
         if read.overflowed {
             self.overflowed();
         }
-        Ok(())
+        Ok(read.bytes > 0)
     }
 
     /// Begins to work off the window. What the kernel has told by now is part of it, so that nothing is looked at before it was
     /// heard what became of it.
     pub(super) fn begin_flush(&mut self) -> Result<(), TellError> {
         if *self.phase.borrow() == Phase::Open {
-            let mut before = usize::MAX;
-            while self.watching.has_room() && before != self.window.contents.notices.len() {
-                before = self.window.contents.notices.len();
-                self.read()?;
+            // Not for ever: others may write faster than this reads.
+            for _ in 0..MOST_READS {
+                if !self.watching.has_room() || !self.read()? {
+                    break;
+                }
+            }
+            // A scan gets on beside changes that never end.
+            while let Some(findings) = self.scanning.waiting_findings() {
+                self.take_in(findings);
             }
         }
         let Some(book) = self.book.take() else { return Ok(()) };
@@ -95,6 +105,16 @@ impl Engine {
 
     /// Takes in what a scan has found. It is looked at again with everything that the kernel has told by then.
     pub(super) async fn found(&mut self, findings: Vec<Finding>) -> Result<(), TellError> {
+        self.take_in(findings);
+        if self.window.is_empty()
+            && let Some(done) = self.scanning.finished(&self.rules)
+        {
+            self.scan_finished(done).await?;
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, findings: Vec<Finding>) {
         let now = Instant::now();
         let hinted = Hint { mark: self.scanning.mark(), ..Hint::of(self.scanning.detected()) };
         for finding in findings {
@@ -113,12 +133,6 @@ impl Engine {
                 Finding::End { stopped } => self.scanning.ended(stopped),
             }
         }
-        if self.window.is_empty()
-            && let Some(done) = self.scanning.finished(&self.rules)
-        {
-            self.scan_finished(done).await?;
-        }
-        Ok(())
     }
 
     /// Closes the scan that has ended. It is told first and noted then: who is killed in between ends the same scan again, and
@@ -193,6 +207,9 @@ impl Engine {
 
     /// Something is lost in the kernel's queue: everything that is watched may have changed.
     fn overflowed(&mut self) {
+        if self.scanning.overflow_is_due() {
+            return;
+        }
         let paths = self.rules.realtime_roots();
         self.scanning.gap(self.watching.last_read, "the kernel's queue overflowed");
         self.scanning.want(ScanReason::Overflow, Detected::OverflowScan, paths);

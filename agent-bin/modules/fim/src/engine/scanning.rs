@@ -193,6 +193,17 @@ impl Scanning {
         }
     }
 
+    /// A batch of findings that waits already.
+    pub(crate) fn waiting_findings(&mut self) -> Option<Vec<Finding>> {
+        let running = self.running.as_mut().filter(|running| running.ended.is_none())?;
+        running.findings.try_recv().ok()
+    }
+
+    /// Whether a scan is wanted that finds what an overflow has lost, and has not begun.
+    pub(crate) fn overflow_is_due(&self) -> bool {
+        self.wanted.iter().any(|wanted| wanted.record.reason == ScanReason::Overflow)
+    }
+
     /// The scan has said that it is over.
     pub(crate) fn ended(&mut self, stopped: bool) {
         if let Some(running) = &mut self.running {

@@ -22,7 +22,6 @@ use super::watching::{Queue, Read, Scope, WatchedFilesystem, Watching};
 use super::window::Window;
 use crate::baseline::Baseline;
 use crate::book::Book;
-use crate::clock;
 use crate::config::{Config, Directory, WatcherChoice};
 use crate::look::Looker;
 use crate::path_bytes::PathBytes;
@@ -76,7 +75,8 @@ impl Engine {
             id = fresh_id();
         }
         let scope = scope(&book, &rules, filesystems, own_folders)?;
-        let (watching, left) = begin_to_watch(&config, scope, inherited, id)?;
+        let rest = Unfinished::left(&checkpoints);
+        let (watching, left) = begin_to_watch(&config, scope, inherited, id, &rest)?;
         let has = [watching.fanotify.is_some(), watching.inotify.is_some()];
         let unbroken = whole && has == told_before;
         if !unbroken {
@@ -85,7 +85,7 @@ impl Engine {
         book.begin_to_watch(id, has).map_err(|error| failed("beginning to watch", error))?;
         let engine =
             Self::new(config, events, rules, (book, watching), unbroken && !left.overflowed)?;
-        Ok(engine.with_left(&checkpoints, left, problems))
+        Ok(engine.with_left(rest, left, problems))
     }
 
     fn new(
@@ -122,13 +122,8 @@ impl Engine {
     }
 
     /// Takes up what the instance before has not finished.
-    fn with_left(
-        mut self,
-        checkpoints: &BTreeMap<String, Vec<u8>>,
-        left: Read,
-        problems: Vec<String>,
-    ) -> Self {
-        self.window = left_window(checkpoints, left);
+    fn with_left(mut self, rest: Unfinished, left: Read, problems: Vec<String>) -> Self {
+        self.window = left_window(rest, left);
         if self.window.is_empty() {
             // Nothing of what was left is ours or new, so no window will be worked off that ends with forgetting it.
             self.watching.forget();
@@ -156,13 +151,10 @@ fn scope(
 }
 
 /// What the instance before did not finish, and what it had read after that.
-fn left_window(checkpoints: &BTreeMap<String, Vec<u8>>, left: Read) -> Window {
+fn left_window(rest: Unfinished, left: Read) -> Window {
     let mut window = Window::default();
-    let rest = Unfinished::left(checkpoints);
-    let done = rest.as_ref().map_or((0, 0), |rest| rest.read_at);
-    if let Some(rest) = rest {
-        window.left(rest, Instant::now());
-    }
+    let done = rest.read_at;
+    window.left(rest, Instant::now());
     for notice in left.notices.into_iter().filter(|notice| notice.read_at > done) {
         window.told(notice, Instant::now(), Duration::ZERO);
     }
@@ -207,8 +199,9 @@ fn open(
 fn begin_to_watch(
     config: &Config,
     scope: Scope,
-    inherited: Inherited,
+    mut inherited: Inherited,
     id: u64,
+    rest: &Unfinished,
 ) -> Result<(Watching, Read), ModuleError> {
     let mut watching = Watching {
         fanotify: None,
@@ -224,8 +217,11 @@ fn begin_to_watch(
     if realtime.is_empty() {
         return Ok((watching, left));
     }
+    inherited.later_than(rest.read_at.0);
+    watching.scope.remember(&[], rest.lives());
     let whole = watching.watch_filesystems(config, &realtime, inherited.fanotify, id, &mut left)?;
     watching.watch_folders(config, whole, inherited.inotify, id, &mut left)?;
+    watching.later_than(rest.read_at.0);
     Ok((watching, left))
 }
 
@@ -245,7 +241,7 @@ impl Watching {
         }
         let (group, recorder) = match inherited {
             Some((fd, mut recorder, found)) => {
-                let found = self.left_by_fanotify(found);
+                let found = self.left_by_fanotify(found, &mut recorder);
                 recorder.set_lost(found.overflowed);
                 left.add(found);
                 (fanotify::Group::adopt(fd), recorder)
@@ -295,7 +291,7 @@ impl Watching {
         }
         let (instance, recorder) = match inherited {
             Some((fd, mut recorder, found)) => {
-                let found = left_by_inotify(found);
+                let found = left_by_inotify(found, &mut recorder);
                 recorder.set_lost(found.overflowed);
                 left.add(found);
                 (Inotify::adopt(fd), recorder)
@@ -314,10 +310,11 @@ impl Watching {
         Ok(())
     }
 
-    fn left_by_fanotify(&mut self, left: Left) -> Read {
+    fn left_by_fanotify(&mut self, left: Left, recorder: &mut Recorder) -> Read {
+        self.scope.remember(&left.notices, []);
         let told = fanotify::parse(&left.scratch);
-        let scratch = self.scope.keep(told, clock::now());
-        left_in(left, scratch)
+        let scratch = self.scope.keep(told, recorder.next_stamp());
+        left_in(left, scratch, recorder)
     }
 }
 
@@ -334,23 +331,27 @@ fn ignore(group: &fanotify::Group, folder: &Path, depth: u32) {
     }
 }
 
-fn left_by_inotify(left: Left) -> Read {
+fn left_by_inotify(left: Left, recorder: &mut Recorder) -> Read {
     let mut half = None;
     let told = inotify::parse(&left.scratch, &mut half);
+    let stamp = recorder.next_stamp();
     let mut scratch = Read::default();
     for told in told {
-        scratch.take(told, clock::now());
+        scratch.take(told, stamp);
     }
     // Its other half is in the queue still, if there is one, and is told as a name of its own.
     if let Some(half) = half {
-        scratch.take(Told::Notice(half.notice().clone()), clock::now());
+        scratch.take(Told::Notice(half.notice().clone()), stamp);
     }
-    left_in(left, scratch)
+    left_in(left, scratch, recorder)
 }
 
-fn left_in(left: Left, scratch: Read) -> Read {
+fn left_in(left: Left, scratch: Read, recorder: &mut Recorder) -> Read {
     let overflowed = left.lost | scratch.overflowed;
-    Read { notices: without_repeats(left.notices, scratch.notices), overflowed }
+    let recorded = left.notices.len();
+    let notices = without_repeats(left.notices, left.of_scratch, scratch.notices);
+    recorder.take_over(notices.get(recorded..).unwrap_or_default());
+    Read { notices, overflowed, bytes: 0 }
 }
 
 /// Where a configured directory really is: links on the way are followed, now. One that does not exist is watched for.

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use module_api::SensorFd;
+use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::folder_watches::FolderWatches;
 use crate::baseline::BaselineReader;
 use crate::clock;
+use crate::gather::Life;
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
 use crate::sys::{self, Handle};
@@ -83,6 +85,8 @@ pub(super) enum Whose {
 pub(crate) struct Read {
     pub(crate) notices: Vec<Notice>,
     pub(crate) overflowed: bool,
+    /// How many bytes the kernel gave, also about what is not ours.
+    pub(crate) bytes: usize,
 }
 
 impl Queue {
@@ -90,14 +94,18 @@ impl Queue {
         Ok(Self { fd: sys::readable(fd)?, recorder })
     }
 
-    /// One read into the scratch; 0 when there is nothing.
-    fn fill(&mut self) -> io::Result<usize> {
+    /// One read into the scratch, of what gets this stamp; 0 when there is nothing.
+    fn fill(&mut self, stamp: i64) -> io::Result<usize> {
         let Self { fd, recorder } = self;
-        let scratch = recorder.scratch();
-        let read = fd.try_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, scratch)?));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            read => read,
+        // Whatever the runtime knows of it: it may not have looked since the queue was empty.
+        match rustix::io::read(fd.get_ref(), recorder.begin_read(stamp)) {
+            Err(Errno::AGAIN) => {
+                // Has the runtime look again before it says that there is something.
+                let empty: io::Result<()> =
+                    fd.try_io(Interest::READABLE, |_| Err(io::ErrorKind::WouldBlock.into()));
+                empty.map_or(Ok(0), |()| Ok(0))
+            }
+            read => Ok(read?),
         }
     }
 
@@ -147,17 +155,18 @@ impl Watching {
     /// When the kernel refuses, which means that the queue is of no use any more.
     pub(crate) fn read(&mut self) -> io::Result<Read> {
         let mut read = Read::default();
-        let now = clock::now();
+        let stamp = self.next_stamp();
         if let Some(queue) = &mut self.fanotify {
-            let bytes = queue.fill()?;
+            let bytes = queue.fill(stamp)?;
             let scratch = queue.recorder.scratch().get(..bytes).unwrap_or_default();
             let told = fanotify::parse(scratch);
-            let mut kept = self.scope.keep(told, now);
+            let mut kept = self.scope.keep(told, stamp);
             queue.record(bytes, &mut kept, None);
-            read.add(kept);
+            read.add(Read { bytes, ..kept });
         }
+        let stamp = self.next_stamp();
         if let Some(queue) = &mut self.inotify {
-            let bytes = queue.fill()?;
+            let bytes = queue.fill(stamp)?;
             let scratch = queue.recorder.scratch().get(..bytes).unwrap_or_default();
             let mut told = inotify::parse(scratch, &mut self.half);
             if bytes == 0 {
@@ -165,13 +174,26 @@ impl Watching {
             }
             let mut kept = Read::default();
             for told in told {
-                kept.take(told, now);
+                kept.take(told, stamp);
             }
             queue.record(bytes, &mut kept, self.half.as_ref());
-            read.add(kept);
+            read.add(Read { bytes, ..kept });
         }
-        self.last_read = Some(now);
+        self.last_read = Some(clock::now());
         Ok(read)
+    }
+
+    /// Later than the stamp of everything that was read, also where the clock was set back.
+    fn next_stamp(&self) -> i64 {
+        let queues = [&self.fanotify, &self.inotify].into_iter().flatten();
+        queues.map(|queue| queue.recorder.next_stamp()).max().unwrap_or(0)
+    }
+
+    /// What is read from now on gets a stamp later than this one.
+    pub(super) fn later_than(&mut self, stamp: i64) {
+        for queue in [&mut self.fanotify, &mut self.inotify].into_iter().flatten() {
+            queue.recorder.later_than(stamp);
+        }
     }
 
     /// What is recorded from now on is not among what is being worked off.
@@ -233,9 +255,10 @@ impl Read {
     pub(super) fn add(&mut self, other: Self) {
         self.notices.extend(other.notices);
         self.overflowed |= other.overflowed;
+        self.bytes += other.bytes;
     }
 
-    pub(super) fn take(&mut self, told: Told, now: i64) {
+    pub(super) fn take(&mut self, told: Told, stamp: i64) {
         let notice = match told {
             Told::Notice(notice) => notice,
             // Its folder is gone, as a rule, and if it is a root nothing else says so.
@@ -245,14 +268,33 @@ impl Read {
                 return;
             }
         };
-        let read_at = (now, self.notices.len() as u32);
+        let read_at = (stamp, self.notices.len() as u32);
         self.notices.push(Notice { read_at, ..notice });
     }
 }
 
 impl Scope {
+    /// Takes in what an earlier instance knew of folders that the baseline may not have, and that may be gone by now.
+    pub(super) fn remember<'a>(
+        &mut self,
+        notices: &[Notice],
+        lives: impl IntoIterator<Item = &'a Life>,
+    ) {
+        for notice in notices {
+            if let (Parent::Handle(folder), Some(path)) = (&notice.parent, &notice.seen_at) {
+                self.known.insert(folder.clone(), Whose::New(path.clone()));
+            }
+            if let (true, Some(folder)) = (notice.folder, &notice.target) {
+                self.known.insert(folder.clone(), Whose::Ours);
+            }
+        }
+        for folder in lives.into_iter().filter(|life| life.folder) {
+            self.known.extend(folder.target.clone().map(|folder| (folder, Whose::Ours)));
+        }
+    }
+
     /// What is ours of what was told, with who did it.
-    pub(super) fn keep(&mut self, told: Vec<(Told, i32)>, now: i64) -> Read {
+    pub(super) fn keep(&mut self, told: Vec<(Told, i32)>, stamp: i64) -> Read {
         let mut kept = Read::default();
         let mut processes = Processes::default();
         for (told, pid) in told {
@@ -264,7 +306,7 @@ impl Scope {
                 }
                 Told::Overflow | Told::WatchGone(_) => told,
             };
-            kept.take(told, now);
+            kept.take(told, stamp);
         }
         kept
     }
@@ -282,8 +324,8 @@ impl Scope {
     fn is_ours(&mut self, notice: &Notice) -> bool {
         let from = self.has(&notice.parent, &notice.name);
         let to = notice.renamed_to.as_ref().is_some_and(|(parent, name)| self.has(parent, name));
-        if notice.folder && (from || to) && (notice.created || notice.renamed_to.is_some()) {
-            if notice.renamed_to.is_some() {
+        if notice.folder && (from || to) && !notice.deleted {
+            if !notice.created {
                 // What is below it may be ours now. What was ours stays so: nobody could ask about a folder that is gone.
                 self.known.retain(|_, whose| *whose != Whose::Others);
             }

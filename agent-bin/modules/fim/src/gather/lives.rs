@@ -57,6 +57,11 @@ impl Lives {
         }
     }
 
+    /// A name was made before this window, and is there as far as was told.
+    pub(super) fn made_before(&mut self, path: &PathBytes, life: Life) {
+        self.alive.insert(path.clone(), life);
+    }
+
     /// A name was removed.
     pub(super) fn removed(&mut self, path: &PathBytes, notice: &Notice) {
         match self.alive.get(path) {

@@ -60,9 +60,23 @@ impl Gathered {
         if self.lives.is_removed(from) || folder.is_none_or(|folder| folder.kind != Kind::Folder) {
             return Ok(None);
         }
-        let row = self.row(from, known)?;
         // A look may have been faster than this notice, and something else is called so by now.
-        Ok(row.filter(|row| target.is_none_or(|file| known.may_be(file, row))))
+        let Some(row) = self.row(from, known)? else { return Ok(None) };
+        let is_it = match target {
+            None => true,
+            Some(folder) if row.kind == Kind::Folder => {
+                let there = known.folder_in_baseline(&Parent::Handle(folder.clone()))?;
+                there.is_none() || there == self.overlay.before(from)
+            }
+            Some(file) => known.may_be(file, &row),
+        };
+        Ok(is_it.then_some(row))
+    }
+
+    /// Has both names looked at of a folder that the baseline has under its new name already.
+    pub(super) fn ahead(&mut self, from: &PathBytes, to: &PathBytes, plain: Hint) {
+        self.hint(from.clone(), plain.clone());
+        self.hint(to.clone(), Hint { inside: Inside::Everything, ..plain });
     }
 
     /// Whether the baseline has the folder under its new name already: a look was faster than this notice.

@@ -130,7 +130,7 @@ fn names_in_a_folder_follow_it_when_it_is_moved() {
     ];
     let (changes, hints) = gathered(&notices, &mut rows);
     assert_eq!(changes, ["moved /w/d /w/e"]);
-    assert_eq!(hints, ["/w/d", "/w/e", "/w/e/x", "/w/e/y created"]);
+    assert_eq!(hints, ["/w/d", "/w/d/y", "/w/e", "/w/e/x", "/w/e/y created"]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_folder_that_was_made_and_removed_still_names_what_was_in_it() {
     moved.folder = true;
     let inside = |name| created(Parent::Handle(handle(9)), name);
     let (_, hints) = gathered(&[folder, inside("x"), moved, inside("y")], &mut rows(&[]));
-    assert_eq!(hints, ["/w/d", "/w/e created names", "/w/e/x created", "/w/e/y created"]);
+    assert_eq!(hints, ["/w/d", "/w/e created everything", "/w/e/x created", "/w/e/y created"]);
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn two_folders_that_change_places_are_looked_at_with_all_that_is_in_them() {
     ];
     let (changes, hints) = gathered(&notices, &mut rows);
     assert_eq!(changes.len(), 0);
-    assert_eq!(hints, ["/w/a everything", "/w/a/y created", "/w/b everything"]);
+    assert_eq!(hints, ["/w/a everything", "/w/a/y created", "/w/b everything", "/w/b/y"]);
 }
 
 #[test]
@@ -287,10 +287,37 @@ fn a_name_that_the_instance_before_saw_being_made_has_its_life_still() {
     let [first, second] = [created(Parent::Watch(1), "a"), deleted(Parent::Watch(1), "a")];
     let Ok(()) = gathered.all(&[first], &mut rows(&[]));
     let (_, left, _) = gathered.settle();
-    let mut next = Gathered { hints: left, ..Gathered::default() };
-    let Ok(()) = next.all(&[second], &mut rows(&[]));
+    let mut next = Gathered::default();
+    next.told_before(left.clone(), &Ended::new());
     let (_, hints, _) = next.settle();
+    assert_eq!(hints, left);
     assert!(hints[&path].life.is_some());
+
+    let mut next = Gathered::default();
+    next.told_before(left, &Ended::new());
+    let Ok(()) = next.all(&[second], &mut rows(&[]));
+    let (_, hints, ended) = next.settle();
+    assert!(hints[&path].life.is_none());
+    assert_eq!(ended[&path].len(), 1);
+}
+
+#[test]
+fn a_folder_that_the_instance_before_saw_being_made_is_known_although_it_is_gone() {
+    let folder = Notice { folder: true, target: Some(handle(9)), ..created(Parent::Watch(1), "d") };
+    let gone = Notice { created: false, deleted: true, ..folder.clone() };
+    let inside = [created, deleted].map(|told| told(Parent::Handle(handle(9)), "x"));
+    let lost = |before: &[Notice]| {
+        let mut first = Gathered::default();
+        let Ok(()) = first.all(before, &mut rows(&[]));
+        let (_, left, ended) = first.settle();
+        let mut next = Gathered::default();
+        next.told_before(left, &ended);
+        let Ok(()) = next.all(&inside, &mut rows(&[]));
+        !next.settle().2.contains_key(&PathBytes::new("/w/d/x"))
+    };
+    assert!(lost(&[]), "nobody knows of the folder");
+    assert!(!lost(std::slice::from_ref(&folder)));
+    assert!(!lost(&[folder, gone]));
 }
 
 #[test]

@@ -14,29 +14,36 @@ use module_api::{SensorError, SensorFd};
 
 use super::Notice;
 use super::inotify::HalfMoved;
+use crate::clock;
 use crate::sys::Mapping;
 
-/// Bytes in front of everything else: magic, id, the current half, the used bytes of both halves, and whether
-/// something is lost.
+/// Bytes in front of everything else: magic, id, the current half, the used bytes of both halves, whether something is lost, where
+/// the records of the scratch begin, and the last stamp.
 const HEADER: usize = 64;
 /// "wzfimrec".
 const MAGIC: u64 = u64::from_le_bytes(*b"wzfimrec");
 /// Bytes of one read: some hundred notices.
 const SCRATCH: usize = 65_536;
 /// Bytes of records in one half: some thousand notices.
-const HALF: usize = 1 << 20;
+const HALF: usize = 2 << 20;
 const SIZE: usize = HEADER + SCRATCH + 2 * HALF;
 
 /// Where it says that something is lost.
 const LOST: usize = 40;
+/// Where it says how much of the current half was used when the scratch was read into.
+const BEFORE_SCRATCH: usize = 48;
+/// Where it has the stamp of what was read last.
+const STAMP: usize = 56;
 
 /// The recorder of one queue.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     sensor: SensorFd,
     map: Mapping,
-    /// What an earlier instance left is being worked off, in both halves and the scratch; nothing is recorded meanwhile.
+    /// Both halves hold what an earlier instance left, so there is no half to switch to.
     left: bool,
+    /// They are worked off, and nothing is recorded meanwhile.
+    closed: bool,
 }
 
 /// What an earlier instance left.
@@ -46,6 +53,8 @@ pub(crate) struct Left {
     pub(crate) notices: Vec<Notice>,
     /// What read(2) had written and may not have been recorded.
     pub(crate) scratch: Vec<u8>,
+    /// How many of the last records are of what is in the scratch.
+    pub(crate) of_scratch: usize,
     /// Something was lost, and no scan has found what yet.
     pub(crate) lost: bool,
 }
@@ -72,6 +81,9 @@ impl Recorder {
     /// An empty recorder called `name`, for the baseline of this `id`.
     pub(crate) fn new(name: &str, id: u64) -> Result<Self, RecorderError> {
         let mut recorder = Self::map(SensorFd::recorder(name, SIZE)?)?;
+        // So that read(2) meets no page that is not there yet: with a SIGKILL pending it could give up there, and what it has
+        // taken out of the queue would be nowhere.
+        recorder.clear_scratch(SCRATCH);
         recorder.set(8, id);
         compiler_fence(Ordering::SeqCst);
         recorder.set(0, MAGIC);
@@ -90,8 +102,10 @@ impl Recorder {
         let current = recorder.current();
         let mut left = Left::default();
         for half in [1 - current, current] {
-            left.notices.extend(recorder.records(half));
+            left.notices.extend(recorder.records(half, 0));
         }
+        let before_scratch = usize::try_from(recorder.get(BEFORE_SCRATCH)).unwrap_or(HALF);
+        left.of_scratch = recorder.records(current, before_scratch).len();
         left.scratch = recorder.scratch().to_vec();
         left.lost = recorder.get(LOST) != 0;
         recorder.left = !left.notices.is_empty() || left.scratch.iter().any(|byte| *byte != 0);
@@ -100,7 +114,7 @@ impl Recorder {
 
     fn map(sensor: SensorFd) -> Result<Self, RecorderError> {
         let map = Mapping::new(sensor.as_fd(), SIZE)?;
-        Ok(Self { sensor, map, left: false })
+        Ok(Self { sensor, map, left: false, closed: false })
     }
 
     /// A copy for whoever keeps it.
@@ -109,7 +123,25 @@ impl Recorder {
         Ok(SensorFd::new(self.sensor.name(), fd)?)
     }
 
-    /// Where read(2) writes; zero behind what it wrote.
+    /// Where read(2) is about to write what gets this `stamp`.
+    pub(crate) fn begin_read(&mut self, stamp: i64) -> &mut [u8] {
+        let used = self.used(self.current());
+        self.set(BEFORE_SCRATCH, used as u64);
+        self.later_than(stamp);
+        self.scratch()
+    }
+
+    /// The stamp for what is read next: the time in nanoseconds since 1970, or more where the clock was set back.
+    pub(crate) fn next_stamp(&self) -> i64 {
+        clock::now().max(self.get(STAMP).cast_signed().saturating_add(1))
+    }
+
+    /// What is read from now on gets a stamp later than this one.
+    pub(crate) fn later_than(&mut self, stamp: i64) {
+        self.set(STAMP, self.get(STAMP).cast_signed().max(stamp).cast_unsigned());
+    }
+
+    /// What read(2) wrote; zero behind it.
     pub(crate) fn scratch(&mut self) -> &mut [u8] {
         self.map.bytes().get_mut(HEADER..HEADER + SCRATCH).unwrap_or_default()
     }
@@ -142,6 +174,16 @@ impl Recorder {
         Ok(())
     }
 
+    /// Takes what was in the scratch of an earlier instance into its records, so that there is room to read. What does not fit
+    /// closes the recorder until the rest is durable.
+    pub(crate) fn take_over(&mut self, scratch: &[Notice]) {
+        if scratch.iter().all(|notice| self.append(notice).is_ok()) {
+            self.clear_scratch(SCRATCH);
+        } else {
+            self.closed = true;
+        }
+    }
+
     /// Records the name that the first half of a move is about, as long as the other half is still to be read: it is in this
     /// process's memory alone, and what is recorded with the other half says all of it.
     pub(crate) fn append_half(&mut self, half: Option<&HalfMoved>) -> Result<(), Full> {
@@ -151,6 +193,7 @@ impl Recorder {
     /// New records go to the other half, which must be empty.
     pub(crate) fn switch(&mut self) {
         if self.left {
+            self.closed = true;
             return;
         }
         let other = 1 - self.current();
@@ -166,6 +209,7 @@ impl Recorder {
             self.set(24 + 8 * self.current(), 0);
             self.clear_scratch(SCRATCH);
             self.left = false;
+            self.closed = false;
         }
     }
 
@@ -177,12 +221,12 @@ impl Recorder {
 
     /// Whether a read may be recorded as a whole: notices take less than ten times the bytes that the kernel needs for them.
     pub(crate) fn has_room(&self) -> bool {
-        !self.left && self.used(self.current()) + 10 * SCRATCH < HALF
+        !self.closed && self.used(self.current()) + 10 * SCRATCH < HALF
     }
 
-    fn records(&self, half: usize) -> Vec<Notice> {
+    fn records(&self, half: usize, from: usize) -> Vec<Notice> {
         let begin = HEADER + SCRATCH + half * HALF;
-        let mut bytes = self.map.get(begin..begin + self.used(half)).unwrap_or_default();
+        let mut bytes = self.map.get(begin + from..begin + self.used(half)).unwrap_or_default();
         let mut notices = Vec::new();
         while let Some((length, rest)) = bytes.split_first_chunk::<4>() {
             let length = u32::from_le_bytes(*length) as usize;

@@ -19,7 +19,7 @@ const NAME: &str = "test-recorder";
 
 /// One read as the engine does it; how many bytes there were.
 fn read(queue: impl AsFd, recorder: &mut Recorder, half: &mut Option<HalfMoved>) -> usize {
-    let bytes = match rustix::io::read(queue, recorder.scratch()) {
+    let bytes = match rustix::io::read(queue, recorder.begin_read(1)) {
         Ok(bytes) => bytes,
         Err(rustix::io::Errno::AGAIN) => return 0,
         Err(error) => panic!("{error}"),
@@ -98,7 +98,7 @@ fn adopt(recorder: &Recorder) -> (Recorder, Vec<Notice>) {
     scratch.extend(half.map(|half| half.notice().clone()));
     recorder.switch();
     recorder.forget();
-    (recorder, without_repeats(left.notices, scratch))
+    (recorder, without_repeats(left.notices, left.of_scratch, scratch))
 }
 
 #[test]
