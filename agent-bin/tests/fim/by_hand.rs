@@ -37,8 +37,6 @@ struct Load {
     per_second: u32,
     restarts: usize,
     most: usize,
-    /// Whether every name that came and went has to be told too.
-    short_lived: bool,
 }
 
 fn start(watcher: Watcher, seed: u64, most: usize) -> Result<(TestAgent, Proof), String> {
@@ -70,18 +68,15 @@ fn prove(row: &str, watcher: Watcher, seed: u64, load: &Load) {
                 restarting.map(std::thread::ScopedJoinHandle::join).transpose().unwrap();
             });
         }
-        Ok(proof.judge(&agent, load.short_lived))
+        Ok(proof.judge(&agent, true))
     });
 }
 
-const QUICK: Load =
-    Load { operations: 2_000, per_second: 0, restarts: 0, most: 400, short_lived: false };
-const RESTARTED: Load =
-    Load { operations: 2_000, per_second: 700, restarts: 3, most: 400, short_lived: false };
-const LONG: Load =
-    Load { operations: 100_000, per_second: 0, restarts: 0, most: 3_000, short_lived: true };
+const QUICK: Load = Load { operations: 2_000, per_second: 0, restarts: 0, most: 400 };
+const RESTARTED: Load = Load { operations: 2_000, per_second: 700, restarts: 3, most: 400 };
+const LONG: Load = Load { operations: 100_000, per_second: 0, restarts: 0, most: 3_000 };
 const LONG_RESTARTED: Load =
-    Load { operations: 100_000, per_second: 1_000, restarts: 20, most: 3_000, short_lived: true };
+    Load { operations: 100_000, per_second: 1_000, restarts: 20, most: 3_000 };
 
 #[test]
 fn fanotify_misses_and_invents_nothing() {

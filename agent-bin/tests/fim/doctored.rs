@@ -177,6 +177,16 @@ fn the_same_event_twice_is_a_repeat_by_its_id_and_an_invention_without() {
 }
 
 #[test]
+fn two_events_with_one_id_are_not_taken_for_one() {
+    let run = run(5, 300);
+    let faults = run.doctored(action("created"), |lines, index| {
+        let first = lines.iter().position(action("deleted")).unwrap();
+        lines[index]["id"] = lines[first]["id"].clone();
+    });
+    assert!(faults.contains("Wrong"), "{faults:?}");
+}
+
+#[test]
 fn what_cannot_have_happened_is_invented() {
     let run = run(6, 250);
     let elsewhere = json!("/nowhere/at/all");

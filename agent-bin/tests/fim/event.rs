@@ -109,6 +109,14 @@ impl Event {
         })
     }
 
+    /// Whether it says the same of the same path, whenever and however that was noticed.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let said = |event: &Self| {
+            (event.action, event.path.clone(), event.previous.clone(), event.short_lived)
+        };
+        said(self) == said(other) && self.attributes == other.attributes && self.old == other.old
+    }
+
     /// Whether it says something of what was at `path` at some time.
     pub(crate) fn is_about(&self, path: &Path) -> bool {
         let moved_it = || {

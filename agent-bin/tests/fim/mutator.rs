@@ -41,9 +41,40 @@ pub(crate) struct Done {
 impl Done {
     /// Whether it touched what is at `path`, or a folder above it.
     pub(crate) fn is_about(&self, path: &Path) -> bool {
-        let of_folder = !matches!(self.operation, Operation::Chmod | Operation::Chown);
-        let touches = |it: &PathBuf| it == path || (of_folder && path.starts_with(it));
-        touches(&self.path) || self.other.as_ref().is_some_and(touches)
+        let touches = |it: &PathBuf| it == path || (self.is_of_folder() && path.starts_with(it));
+        self.paths().any(touches)
+    }
+
+    /// Whether it touched all that is below its paths as well.
+    fn is_of_folder(&self) -> bool {
+        !matches!(self.operation, Operation::Chmod | Operation::Chown)
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        [Some(&self.path), self.other.as_ref()].into_iter().flatten()
+    }
+}
+
+/// All paths with which anything was done.
+#[derive(Debug)]
+pub(crate) struct Touched<'a> {
+    all: HashSet<&'a Path>,
+    /// Those below which everything was touched.
+    folders: HashSet<&'a Path>,
+}
+
+impl<'a> Touched<'a> {
+    fn of(history: &'a [Done]) -> Self {
+        let paths = |of: &mut dyn Iterator<Item = &'a Done>| {
+            of.flat_map(Done::paths).map(PathBuf::as_path).collect()
+        };
+        let folders = paths(&mut history.iter().filter(|done| done.is_of_folder()));
+        Self { all: paths(&mut history.iter()), folders }
+    }
+
+    /// Whether anything was done with what is at `path`, or with a folder above it.
+    pub(crate) fn is_about(&self, path: &Path) -> bool {
+        self.all.contains(path) || path.ancestors().any(|above| self.folders.contains(above))
     }
 }
 
@@ -103,6 +134,11 @@ impl Mutator {
         let is_linked = |kind| matches!(kind, Kind::File(file) if self.linked.contains(&file));
         let linked = self.inside.items().iter().filter(|item| is_linked(item.kind));
         linked.map(|item| item.path.clone()).collect()
+    }
+
+    /// All paths with which anything was done.
+    pub(crate) fn touched(&self) -> Touched<'_> {
+        Touched::of(self.history())
     }
 
     pub(crate) fn history(&self) -> &[Done] {

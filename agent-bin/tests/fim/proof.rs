@@ -175,12 +175,12 @@ impl Proof {
 
     /// What is said to have come and gone, under names with which nothing was ever done.
     fn never_made(&self, reported: &Reported) -> Vec<Problem> {
-        let history = self.mutator.history();
+        let touched = self.mutator.touched();
         // Links are swapped by a rename from such a name.
         let is_aside = |path: &Path| {
             path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"swap"))
         };
-        let made = |path: &Path| is_aside(path) || history.iter().any(|done| done.is_about(path));
+        let made = |path: &Path| is_aside(path) || touched.is_about(path);
         let events = reported.events.iter().filter(|event| event.short_lived);
         let never =
             events.filter(|event| !event.path.starts_with(&self.root) || !made(&event.path));

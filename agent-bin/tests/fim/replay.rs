@@ -1,6 +1,6 @@
 //! The events over the old tree, which have to give the new one: strictly, each event has to fit what was there before it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -54,14 +54,20 @@ pub(crate) fn replay(
     for line in &reported.malformed {
         replay.add(Fault::Wrong, Path::new(""), line.clone());
     }
-    let mut ids = HashSet::new();
+    let mut ids: HashMap<&str, &Event> = HashMap::new();
     let mut once = Vec::new();
     for event in &reported.events {
-        if ids.insert(event.id.as_str()) {
-            replay.apply(event);
-            once.push(event);
-        } else {
-            replay.outcome.repeats += 1;
+        match ids.get(event.id.as_str()) {
+            Some(first) if first.says_the_same(event) => replay.outcome.repeats += 1,
+            Some(first) => {
+                let what = format!("{} is also the id of {}", event.id, first.line);
+                replay.add(Fault::Wrong, &event.path, what);
+            }
+            None => {
+                ids.insert(&event.id, event);
+                replay.apply(event);
+                once.push(event);
+            }
         }
     }
     replay.outcome.events = once.len();

@@ -69,7 +69,6 @@ impl Unit {
     }
 }
 
-/// Of more than three blows every name that came and went has to be told too.
 fn prove(row: &str, watcher: Watcher, seed: u64, blow: Blow, times: u32) {
     cell(row, COLUMN, || {
         if let Some(obstacle) = watcher.obstacle() {
@@ -98,7 +97,7 @@ fn prove(row: &str, watcher: Watcher, seed: u64, blow: Blow, times: u32) {
             mutating.join().unwrap();
             suffered.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         });
-        Ok(proof.judge(&unit, times > 3))
+        Ok(proof.judge(&unit, true))
     });
 }
 
