@@ -14,8 +14,9 @@ use crate::path_bytes::PathBytes;
 use crate::watch::Process;
 
 /// The events of `change`, of which `watched` are the attributes that count: two for what was short-lived, none for a
-/// modification of nothing that counts, else one.
-pub(crate) fn of(change: &Change, watched: &[Attribute]) -> Vec<Event> {
+/// modification of nothing that counts, else one. `before` is how many changes of this path the same window had before.
+pub(crate) fn of(change: &Change, watched: &[Attribute], before: u32) -> Vec<Event> {
+    let event = |change, action, kind, file, fim| event(change, before, action, kind, file, fim);
     match &change.what {
         What::Created(entry) => {
             vec![event(change, "created", "creation", attributes(&change.path, entry), Map::new())]
@@ -192,17 +193,19 @@ fn device(number: u64) -> String {
 
 fn event(
     change: &Change,
+    before: u32,
     action: &str,
     kind: &str,
     file: Map<String, Value>,
     mut fim: Map<String, Value>,
 ) -> Event {
-    // It is the same change if it was noticed by the same and leads from the same to the same. The times of the last change
-    // count as well: they are not shown.
+    // It is the same change if it was noticed by the same, leads from the same to the same, and is the same one in its window: a
+    // file may come back under its name, and go again. The times of the last change count as well: they are not shown.
     let life = match &change.what {
-        What::ShortLived { .. } | What::Moved { .. } => String::new(),
-        What::Created(entry) | What::Deleted(entry) => entry.ctime.to_string(),
-        What::Modified { old, new, .. } => format!("{} {}", old.ctime, new.ctime),
+        What::ShortLived { .. } => String::new(),
+        What::Moved { .. } => before.to_string(),
+        What::Created(entry) | What::Deleted(entry) => format!("{} {before}", entry.ctime),
+        What::Modified { old, new, .. } => format!("{} {} {before}", old.ctime, new.ctime),
     };
     let looks = json!([&fim, &file]).to_string();
     let parts = [action, &looks, &life, &change.mark].map(str::as_bytes);

@@ -4,7 +4,7 @@
 //! spool: the operations as a checkpoint, the *redo*. The baseline is moved after that. Who starts after a crash finds either
 //! neither of them, and decides again, or both, and moves the baseline first of all ([`redo`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use tokio::time::sleep;
 
 use crate::baseline::Op;
 use crate::book::{Book, BookError, Outcome};
+use crate::change::What;
 use crate::event;
 use crate::gather::{Ended, Hint, Life};
 use crate::path_bytes::PathBytes;
@@ -68,6 +69,8 @@ pub(crate) struct Teller {
     phase: watch::Receiver<Phase>,
     pub(crate) counts: Arc<EventCounts>,
     unfinished: Option<Vec<u8>>,
+    /// How many changes of each path were told by this copy, which is that of one window.
+    told: HashMap<PathBytes, u32>,
 }
 
 /// What is left to be done of a window. It is stored with each step of it: what its notices meant can no longer be found out when
@@ -149,7 +152,14 @@ impl Teller {
         rules: Arc<Rules>,
         phase: watch::Receiver<Phase>,
     ) -> Self {
-        Self { events, rules, phase, counts: Arc::default(), unfinished: None }
+        Self {
+            events,
+            rules,
+            phase,
+            counts: Arc::default(),
+            unfinished: None,
+            told: HashMap::new(),
+        }
     }
 
     /// Tells `outcomes` in their order and moves the baseline after each part of them.
@@ -174,17 +184,21 @@ impl Teller {
         book: Book,
         outcomes: Vec<Outcome>,
     ) -> Result<Book, TellError> {
+        let number = book.number()? + 1;
         let mut events = Vec::new();
         let mut operations = Vec::new();
         for outcome in outcomes {
-            events.extend(outcome.change.iter().flat_map(|change| {
+            if let Some(change) = &outcome.change {
                 let rule = self.rules.of(&change.path);
-                event::of(change, rule.map_or(&[], |rule| &rule.attributes))
-            }));
+                let before = self.told.entry(change.path.clone()).or_default();
+                let attributes = rule.map_or(&[][..], |rule| &rule.attributes);
+                events.extend(event::of(change, attributes, *before));
+                *before += u32::from(!matches!(change.what, What::ShortLived { .. }));
+            }
             self.counts.count(outcome.change.as_ref());
             operations.extend(outcome.operations);
         }
-        self.both(book, events, operations).await
+        self.both(book, events, Redo { number, operations }).await
     }
 
     /// Whether all of this becomes durable at once.
@@ -214,10 +228,8 @@ impl Teller {
         &mut self,
         mut book: Book,
         events: Vec<Event>,
-        operations: Vec<Op>,
+        redo: Redo,
     ) -> Result<Book, TellError> {
-        let number = book.number()? + 1;
-        let mut redo = Redo { number, operations };
         let told = !events.is_empty();
         if told {
             let value = serde_json::to_vec(&redo).ok();
@@ -228,7 +240,7 @@ impl Teller {
             self.publish(Batch { events, checkpoints }).await?;
         }
         spawn_blocking(move || {
-            book.apply(number, &std::mem::take(&mut redo.operations), told)?;
+            book.apply(redo.number, &redo.operations, told)?;
             Ok(book)
         })
         .await?

@@ -8,8 +8,6 @@ pub(crate) mod inotify;
 pub(crate) mod process;
 pub(crate) mod recorder;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::path_bytes::PathBytes;
@@ -76,15 +74,6 @@ impl Notice {
     /// Tells this notice from all others, also when it is found in a recorder after a crash.
     pub(crate) fn read_mark(&self) -> String {
         format!("{}.{}", self.read_at.0, self.read_at.1)
-    }
-
-    /// Tells this life of the name from others: by the number that the file system gave to the file where the kernel says it,
-    /// else as [`Notice::read_mark`].
-    pub(crate) fn life_mark(&self) -> String {
-        match &self.target {
-            Some(target) => STANDARD.encode(target.to_bytes()),
-            None => self.read_mark(),
-        }
     }
 
     /// Whether it says the same, whenever it was read.

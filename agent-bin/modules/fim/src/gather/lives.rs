@@ -45,7 +45,7 @@ impl Lives {
         let life = Life {
             path: path.clone(),
             folder: notice.folder,
-            mark: notice.life_mark(),
+            mark: notice.read_mark(),
             by: notice.process.clone(),
             target: notice.target.clone(),
         };
@@ -65,9 +65,7 @@ impl Lives {
     /// A name was removed.
     pub(super) fn removed(&mut self, path: &PathBytes, notice: &Notice) {
         match self.alive.get(path) {
-            Some(life) if notice.target.is_none() || life.mark == notice.life_mark() => {
-                self.end(path)
-            }
+            Some(life) if notice.target.is_none() || life.target == notice.target => self.end(path),
             // The notice about another file that had this name before.
             Some(_) => {}
             None => drop(self.removed.insert(path.clone())),
