@@ -248,6 +248,11 @@ impl Known for Book {
         Ok(self.baseline.find(path)?)
     }
 
+    fn may_be_folder(&mut self, path: &PathBytes, folder: &Handle) -> Result<bool, BookError> {
+        let Some(found) = self.baseline.folder_id(path)? else { return Ok(false) };
+        Ok(self.baseline.handle_of(found)?.is_none_or(|handle| handle == folder.to_bytes()))
+    }
+
     fn below(&mut self, path: &PathBytes) -> Result<Vec<(PathBytes, Entry)>, BookError> {
         let mut walk = Below::new(&self.baseline, path)?;
         let mut all = Vec::new();

@@ -101,6 +101,8 @@ pub(crate) trait Known {
     fn row(&mut self, path: &PathBytes) -> Result<Option<Entry>, Self::Error>;
     /// All that it has below this path, what is deepest first.
     fn below(&mut self, path: &PathBytes) -> Result<Vec<(PathBytes, Entry)>, Self::Error>;
+    /// Whether what the baseline has under this path may be this folder: it is, or nobody knows its handle.
+    fn may_be_folder(&mut self, path: &PathBytes, folder: &Handle) -> Result<bool, Self::Error>;
     /// Whether this file may be the one that the baseline has as `entry`; one that is gone may have been any.
     fn may_be(&self, file: &Handle, entry: &Entry) -> bool;
     /// Whether the path is watched.
@@ -268,7 +270,10 @@ impl Gathered {
         match (from, to) {
             (Some(from), Some(to)) => {
                 self.follow(&from, &to);
-                self.places.moved(from.clone(), to.clone());
+                match self.taken_by_another(&from, notice, known)? {
+                    Some(folder) => drop(self.made.insert(folder, to.clone())),
+                    None => self.places.moved(from.clone(), to.clone()),
+                }
                 self.hint(from, plain.clone());
                 let inside = match moved_row {
                     None if notice.folder => Inside::Everything,
@@ -287,7 +292,9 @@ impl Gathered {
                 // What was made before it left came and went, as far as these folders are concerned.
                 self.made.retain(|_, path| path.below(&from).is_none());
                 self.lives.left(&from);
-                self.places.removed(from.clone());
+                if self.taken_by_another(&from, notice, known)?.is_none() {
+                    self.places.removed(from.clone());
+                }
                 self.hint(from, plain);
             }
             (None, None) => {}

@@ -97,6 +97,12 @@ impl BaselineReader {
         Ok(root.map(|root| names.fold(root, |path, name| path.join(&name))))
     }
 
+    /// The handle that this folder had when it was looked at last, if it had one.
+    pub(crate) fn handle_of(&self, folder: FolderId) -> Result<Option<Vec<u8>>> {
+        let sql = "SELECT handle FROM folders WHERE id = ?";
+        Ok(self.one(sql, [folder.0], |row| row.get(0))?.flatten())
+    }
+
     /// The folder of this handle; of several the one that was found last.
     pub(crate) fn folder_by_handle(&self, handle: &Handle) -> Result<Option<FolderId>> {
         let sql = "SELECT id FROM folders WHERE handle = ? ORDER BY id DESC LIMIT 1";

@@ -33,6 +33,10 @@ impl Gathered {
         {
             return Ok(false);
         }
+        if notice.target.is_some() && self.is_ahead(&one, &other, notice, known)? {
+            self.ahead(&one, &other, Hint { inside: Inside::Everything, ..hint_of(notice) });
+            return Ok(true);
+        }
         // No name has a zero.
         let aside = PathBytes::new(*b"/\0");
         for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
@@ -64,13 +68,29 @@ impl Gathered {
         let Some(row) = self.row(from, known)? else { return Ok(None) };
         let is_it = match target {
             None => true,
-            Some(folder) if row.kind == Kind::Folder => {
-                let there = known.folder_in_baseline(&Parent::Handle(folder.clone()))?;
-                there.is_none() || there == self.overlay.before(from)
-            }
+            Some(folder) if row.kind == Kind::Folder => match self.overlay.before(from) {
+                Some(before) => known.may_be_folder(&before, folder)?,
+                None => false,
+            },
             Some(file) => known.may_be(file, &row),
         };
         Ok(is_it.then_some(row))
+    }
+
+    /// The folder that has left `from`, if the baseline has another one there already: a look was faster than this notice.
+    pub(super) fn taken_by_another<K: Known>(
+        &self,
+        from: &PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<Option<Handle>, K::Error> {
+        let Some(folder) = notice.target.as_ref().filter(|_| notice.folder) else {
+            return Ok(None);
+        };
+        let row = self.row(from, known)?.filter(|row| row.kind == Kind::Folder);
+        let (Some(_), Some(before)) = (row, self.overlay.before(from)) else { return Ok(None) };
+        let taken = !known.may_be_folder(&before, folder)?;
+        Ok(taken.then(|| folder.clone()))
     }
 
     /// Has both names looked at of a folder that the baseline has under its new name already.

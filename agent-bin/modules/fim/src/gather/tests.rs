@@ -12,8 +12,11 @@ impl Known for Rows {
     type Error = std::convert::Infallible;
 
     fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
-        let Parent::Watch(number) = folder else { return Ok(None) };
-        let is_it = |entry: &Entry| entry.kind == Kind::Folder && entry.inode == *number as u64;
+        let number = match folder {
+            Parent::Watch(number) => *number as u64,
+            Parent::Handle(handle) => u64::from(handle.bytes[0]),
+        };
+        let is_it = |entry: &Entry| entry.kind == Kind::Folder && entry.inode == number;
         Ok(self.0.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
@@ -29,6 +32,11 @@ impl Known for Rows {
         let below =
             self.0.iter().rev().filter(|(one, _)| *one != path && one.below(path).is_some());
         Ok(below.map(|(path, entry)| (path.clone(), entry.clone())).collect())
+    }
+
+    fn may_be_folder(&mut self, path: &PathBytes, folder: &Handle) -> Result<bool, Self::Error> {
+        let number = u64::from(folder.bytes[0]);
+        Ok(self.0.get(path).is_some_and(|row| row.kind == Kind::Folder && row.inode == number))
     }
 
     fn may_be(&self, _: &Handle, _: &Entry) -> bool {
@@ -261,6 +269,18 @@ fn two_folders_that_change_places_are_looked_at_with_all_that_is_in_them() {
     let (changes, hints) = gathered(&notices, &mut rows);
     assert_eq!(changes.len(), 0);
     assert_eq!(hints, ["/w/a everything", "/w/a/y created", "/w/b everything", "/w/b/y"]);
+}
+
+#[test]
+fn a_folder_that_is_new_under_a_name_stays_there_when_the_old_one_is_told_to_have_left() {
+    let mut rows = rows(&[("/w/d", Some(2)), ("/w/a", None)]);
+    let left = Notice { folder: true, target: Some(handle(9)), ..renamed_to((1, "d"), (1, "e")) };
+    let to = (Parent::Handle(handle(2)), b"a".to_vec());
+    let moved = Notice { renamed_to: Some(to), ..touched(Parent::Watch(1), "a") };
+    let inside = [created, deleted].map(|told| told(Parent::Handle(handle(9)), "x"));
+    let (changes, hints) = gathered(&[&[left, moved], &inside[..]].concat(), &mut rows);
+    assert_eq!(changes, ["moved /w/a /w/d/a"]);
+    assert_eq!(hints, ["/w/a", "/w/d", "/w/d/a", "/w/e everything", "/w/e/x ended 1"]);
 }
 
 #[test]
