@@ -39,7 +39,7 @@ pub(crate) struct Config {
     pub(crate) watcher: WatcherChoice,
     /// Whether the kernel may queue without limit while the agent does not read; only for fanotify.
     pub(crate) unlimited_queue: bool,
-    /// Whether scans enter network file systems.
+    /// Whether what is on file systems of the network is watched and scanned.
     pub(crate) network_filesystems: bool,
     /// Up to this size the text of a file is kept where a directory has `diff`.
     #[serde(with = "units::size")]

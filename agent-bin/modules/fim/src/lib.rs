@@ -8,7 +8,7 @@
 //!                      baseline is moved <── stored together by the sink
 //! ```
 //!
-//! - `rules`, `gather`, `overlay`, `change`, `event`, `config` and the engine's `schedule` decide and touch nothing. `book` decides what has
+//! - `rules`, `mounts`, `gather`, `overlay`, `change`, `event`, `config` and the engine's `schedule` decide and touch nothing. `book` decides what has
 //!   changed: it reads disk and baseline for that, and changes neither before it was told.
 //! - `engine` drives: its task is the only one that reads the kernel's queues, runs scans and has the baseline moved; `tell` publishes
 //!   and moves it.
@@ -37,6 +37,7 @@ mod hash;
 mod kind;
 mod look;
 mod module;
+mod mounts;
 mod overlay;
 mod path_bytes;
 mod phase;

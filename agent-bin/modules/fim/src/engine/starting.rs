@@ -24,10 +24,11 @@ use crate::baseline::Baseline;
 use crate::book::Book;
 use crate::config::{Config, Directory, WatcherChoice};
 use crate::look::Looker;
+use crate::mounts::{Mount, concerning, own_mounts};
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
 use crate::tell::{Teller, Unfinished, redo};
-use crate::watch::filesystems::{Filesystems, concerning, own_mounts};
+use crate::watch::filesystems::Filesystems;
 use crate::watch::inotify::Inotify;
 use crate::watch::recorder::{Left, Recorder};
 use crate::watch::{Told, fanotify, inotify, without_repeats};
@@ -179,9 +180,8 @@ fn open(
         )
     }));
     let mut filesystems = Filesystems::default();
-    let mounts = own_mounts().map_err(|error| failed("reading /proc/self/mountinfo", error))?;
     let roots: Vec<PathBytes> = rules.roots().cloned().collect();
-    for mount in concerning(&mounts, &roots) {
+    for mount in entered(config, &roots)? {
         if let Err(error) = filesystems.open(&mount.point) {
             tracing::debug!(mount = %mount.point, %error, "a mount point cannot be opened");
         }
@@ -193,6 +193,13 @@ fn open(
     problems.extend(unread.map_err(|error| failed("moving the baseline", error))?);
     let id = book.watch_id().map_err(|error| failed("reading the baseline", error))?.unwrap_or(0);
     Ok(Opened { book, filesystems, problems, id })
+}
+
+/// The mounts of which something is watched. Nothing is asked of the others: it might hang.
+fn entered(config: &Config, roots: &[PathBytes]) -> Result<Vec<Mount>, ModuleError> {
+    let mounts = own_mounts().map_err(|error| failed("reading /proc/self/mountinfo", error))?;
+    let entered = |mount: &&Mount| mount.is_entered(config.network_filesystems);
+    Ok(concerning(&mounts, roots).filter(entered).cloned().collect())
 }
 
 /// Adopts what was inherited and makes what is missing. Returns what was read earlier and may not be durable.
@@ -255,8 +262,7 @@ impl Watching {
                 Err(error) => return Err(failed("watching", error)),
             },
         };
-        let mounts = own_mounts().map_err(|error| failed("reading /proc/self/mountinfo", error))?;
-        for mount in concerning(&mounts, realtime) {
+        for mount in entered(config, realtime)? {
             let opened = self.scope.filesystems.open(&mount.point);
             let marked = opened
                 .map_err(std::io::Error::from)
@@ -264,8 +270,7 @@ impl Watching {
             let note = marked.as_ref().err().map(ToString::to_string);
             let kind = if note.is_none() { "fanotify" } else { "inotify" };
             whole.extend(marked.ok());
-            let mount_point = mount.point.clone();
-            self.filesystems.push(WatchedFilesystem { mount_point, kind, note });
+            self.filesystems.push(WatchedFilesystem { mount_point: mount.point, kind, note });
         }
         for folder in &self.scope.own_folders {
             ignore(&group, folder, OWN_DEPTH);
