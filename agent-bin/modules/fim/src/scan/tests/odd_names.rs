@@ -135,7 +135,7 @@ fn a_folder_that_becomes_a_link_meanwhile_is_not_followed() {
 
 #[test]
 fn a_file_that_grows_all_the_time_does_not_hold_a_scan_up() {
-    use std::io::Write;
+    use std::io::{Seek, Write};
     let mut fixture = Fixture::new();
     let mut file = fs::File::create(fixture.path("log")).unwrap();
     file.write_all(b"begin").unwrap();
@@ -146,6 +146,7 @@ fn a_file_that_grows_all_the_time_does_not_hold_a_scan_up() {
                 file.write_all(&[b'x'; 100]).unwrap();
                 if file.metadata().unwrap().len() > 900_000 {
                     file.set_len(0).unwrap();
+                    file.rewind().unwrap();
                 }
             }
         });
@@ -157,6 +158,6 @@ fn a_file_that_grows_all_the_time_does_not_hold_a_scan_up() {
     assert_ne!(
         changing,
         entry.digests.sha256.is_some(),
-        "a digest or the reason why there is none"
+        "a digest or the reason why there is none: {entry:?}"
     );
 }
