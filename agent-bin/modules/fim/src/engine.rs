@@ -18,10 +18,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use module_api::ModuleError;
-use tokio::sync::{mpsc, watch};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::book::Book;
+use crate::baseline::Counts;
+use crate::book::{Book, BookError};
 use crate::config::Config;
 use crate::path_bytes::PathBytes;
 use crate::phase::Phase;
@@ -52,7 +54,20 @@ pub(crate) struct Engine {
     window: Window,
     scanning: Scanning,
     /// What a person should know: why something is not watched or cannot be read.
-    problems: BTreeMap<PathBytes, String>,
+    problems: BTreeMap<PathBytes, Problem>,
+    /// Who asked for a comparison while the book was away.
+    checks: Vec<(PathBytes, oneshot::Sender<Result<Value, String>>)>,
+    /// Of the baseline, when it was asked last.
+    counts: Counts,
+    /// When the reading of the queues was ended, in nanoseconds since 1970.
+    watched_until: Option<i64>,
+}
+
+/// Something that a person should know of a path.
+struct Problem {
+    text: String,
+    /// When it was met last, in nanoseconds since 1970.
+    at: i64,
 }
 
 /// What has happened.
@@ -75,14 +90,25 @@ impl Engine {
     /// Works until the module is stopped. An error is a failure of the module: the next instance goes on from what is durable.
     pub(crate) async fn run(mut self) -> Result<(), ModuleError> {
         let ended = self.work().await;
-        self.scanning.pause().await;
+        self.scanning.pause(self.teller.counts.found_by_scans()).await;
         if let Some(flushing) = self.flushing.take() {
             // Ends soon: it is told of the stop as well. Nothing may use the database when the task has ended.
-            drop(flushing.await);
+            self.book = flushing.await.ok().map(|flushed| flushed.book);
         }
         match ended {
-            Ok(()) | Err(TellError::Stopping) => Ok(()),
-            Err(error) => Err(ModuleError::caused_by("the watch cannot go on", error)),
+            Ok(()) | Err(TellError::Stopping) => {
+                self.note_end().await;
+                Ok(())
+            }
+            Err(error) => {
+                if let TellError::Book(BookError::Baseline(damage)) = &error
+                    && let Some(reason) = damage.damage()
+                {
+                    // The next instance begins a new one, or it would fail the same way.
+                    self.watching.scope.reader.mark_damaged(&reason);
+                }
+                Err(ModuleError::caused_by("the watch cannot go on", error))
+            }
         }
     }
 
@@ -123,7 +149,7 @@ impl Engine {
                 self.flushing = None;
                 Happened::Flushed(flushed)
             }
-            Some(ask) = self.asks.recv(), if idle => Happened::Asked(ask),
+            Some(ask) = self.asks.recv() => Happened::Asked(ask),
             () = at(due) => Happened::WindowDue,
             () = self.watching.readable(), if open && self.watching.has_room() => Happened::Told,
             findings = self.scanning.findings(), if open && idle => Happened::Found(findings),

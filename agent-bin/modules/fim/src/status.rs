@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::change::{Change, What};
+use crate::change::{Change, Detected, What};
+use crate::path_bytes::PathBytes;
 
 /// How many events of each sort this instance has published, or is about to.
 #[derive(Debug, Default)]
@@ -14,6 +15,7 @@ pub(crate) struct EventCounts {
     modified: AtomicU64,
     deleted: AtomicU64,
     moved: AtomicU64,
+    found_by_scans: AtomicU64,
 }
 
 /// Why a scan is made.
@@ -41,7 +43,7 @@ pub(crate) struct ScanRecord {
     pub(crate) started_at: i64,
     pub(crate) finished_at: Option<i64>,
     /// What is scanned; empty is everything.
-    pub(crate) paths: Vec<crate::path_bytes::PathBytes>,
+    pub(crate) paths: Vec<PathBytes>,
     /// How often it was cut by the end of an instance and taken up again.
     pub(crate) resumed: u32,
     /// Time at work, without the pauses.
@@ -49,6 +51,7 @@ pub(crate) struct ScanRecord {
     pub(crate) files: u64,
     pub(crate) folders: u64,
     pub(crate) bytes_hashed: u64,
+    /// Those that it has found, also before it was cut by a restart. Those before it was cut by a kill are not counted.
     pub(crate) changes: u64,
 }
 
@@ -63,6 +66,9 @@ pub(crate) struct Gap {
     pub(crate) found: Option<u64>,
     /// Whether it was told.
     pub(crate) said: bool,
+    /// The number of the scan that closes it.
+    #[serde(default)]
+    pub(crate) scan: u64,
 }
 
 impl EventCounts {
@@ -72,6 +78,9 @@ impl EventCounts {
         let count = |counter: &AtomicU64| {
             counter.fetch_add(1, Ordering::Relaxed);
         };
+        if change.detected != Detected::Realtime {
+            count(&self.found_by_scans);
+        }
         match &change.what {
             What::Created(_) => count(&self.created),
             What::Modified { .. } => count(&self.modified),
@@ -84,10 +93,9 @@ impl EventCounts {
         }
     }
 
-    /// All changes.
-    pub(crate) fn sum(&self) -> u64 {
-        let counters = [&self.created, &self.modified, &self.deleted, &self.moved];
-        counters.into_iter().map(|counter| counter.load(Ordering::Relaxed)).sum()
+    /// All changes of which the kernel did not tell.
+    pub(crate) fn found_by_scans(&self) -> u64 {
+        self.found_by_scans.load(Ordering::Relaxed)
     }
 
     /// As answers show them.
@@ -104,7 +112,7 @@ impl ScanRecord {
     pub(crate) fn new(
         number: u64,
         reason: ScanReason,
-        paths: Vec<crate::path_bytes::PathBytes>,
+        paths: Vec<PathBytes>,
         started_at: i64,
     ) -> Self {
         Self {
@@ -120,6 +128,11 @@ impl ScanRecord {
             bytes_hashed: 0,
             changes: 0,
         }
+    }
+
+    /// Whether it looks at `path`, if anybody does.
+    pub(crate) fn covers(&self, path: &PathBytes) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|scanned| path.below(scanned).is_some())
     }
 }
 

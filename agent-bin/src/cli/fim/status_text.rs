@@ -120,9 +120,14 @@ fn watches(watches: &Value) -> String {
     let Some(kind) = watches["kind"].as_str() else { return String::new() };
     let mut parts = vec![kind.to_owned()];
     parts.extend(watches["folders"].as_u64().map(|folders| counted(folders, "folder")));
-    if let Some(queued) = watches["queued_bytes"].as_u64() {
-        let limit = watches["queue_limit"].as_u64().map(|limit| format!(" of {}", bytes(limit)));
-        parts.push(format!("{}{} queued", bytes(queued), limit.unwrap_or_default()));
+    let limit = watches["queue_limit"].as_u64().map(grouped);
+    if let Some(queued) = watches["queued_events"].as_u64() {
+        let of = limit.map_or_else(String::new, |limit| format!(" of {limit}"));
+        parts.push(format!("{}{of} events queued", grouped(queued)));
+    } else if let Some(queued) = watches["queued_bytes"].as_u64() {
+        // Inotify says bytes, and its limit is one of events.
+        let of = limit.map_or_else(String::new, |limit| format!(" (at most {limit} events)"));
+        parts.push(format!("{} queued{of}", bytes(queued)));
     }
     parts.join(", ")
 }

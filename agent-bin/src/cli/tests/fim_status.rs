@@ -20,7 +20,7 @@ pub(super) fn quiet() -> Value {
         "next_scan_at": "2026-03-01T22:00:00Z",
         "watches": { "kind": "fanotify",
             "filesystems": [{ "mount_point": "/", "kind": "fanotify", "note": null }],
-            "folders": 12_000, "queued_bytes": null, "queue_limit": null },
+            "folders": 12_000, "queued_bytes": 48, "queued_events": 2, "queue_limit": 16_384 },
         "gaps": [], "problems": [],
         "events": { "created": 1, "modified": 2, "deleted": 0, "moved": 1_000 },
         "unhashed": 0,
@@ -39,7 +39,7 @@ fim: idle
   baseline    134,000 files, 12,000 folders, 1 other, 6.2 GB, since 2026-03-01 10:00:00Z
   last scan   #7 (baseline): 134,000 files in 4.9 s, 27,347 files/s, 1.3 GB/s, 0 changes, ended 2026-03-01 10:00:00Z
   next scan   2026-03-01 22:00:00Z
-  watches     fanotify, 12,000 folders
+  watches     fanotify, 12,000 folders, 2 of 16,384 events queued
   events      1 created, 2 modified, 0 deleted, 1,000 moved
   not hashed  0 files
 
@@ -59,7 +59,7 @@ async fn what_is_wrong_is_shown_and_cannot_change_the_terminal() {
         "resumed": 2 });
     body["next_scan_at"] = Value::Null;
     body["watches"] = json!({ "kind": "mixed", "folders": 8_192, "queued_bytes": 1_200,
-        "queue_limit": 16_000_000, "filesystems": [
+        "queued_events": null, "queue_limit": 16_384, "filesystems": [
             { "mount_point": "/", "kind": "inotify", "note": "fs.inotify.max_user_watches is reached" },
             { "mount_point": "/srv/a\u{1b}[2J", "kind": "none", "note": null },
         ] });
@@ -74,7 +74,7 @@ fim: scanning
   baseline    134,000 files, 12,000 folders, 1 other, 6.2 GB, since 2026-03-01 10:00:00Z
   scan        #8 (overflow) since 2026-03-01 11:00:00Z: 51,234 of 134,000 files, 1 folder, 2.1 GB, resumed 2 times
   last scan   #7 (baseline): 134,000 files in 4.9 s, 27,347 files/s, 1.3 GB/s, 0 changes, ended 2026-03-01 10:00:00Z
-  watches     mixed, 8,192 folders, 1.2 kB of 16 MB queued
+  watches     mixed, 8,192 folders, 1.2 kB queued (at most 16,384 events)
   events      1 created, 2 modified, 0 deleted, 1,000 moved
   not hashed  0 files
 

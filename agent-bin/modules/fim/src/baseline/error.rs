@@ -27,6 +27,20 @@ pub(crate) enum BaselineError {
     Database { path: PathBuf, source: rusqlite::Error },
 }
 
+impl BaselineError {
+    /// What is wrong with the file, if its content is.
+    pub(crate) fn damage(&self) -> Option<String> {
+        match self {
+            Self::Database { source, .. } if is_damage(source) => Some(source.to_string()),
+            Self::Newer { .. }
+            | Self::Open { .. }
+            | Self::SetAside { .. }
+            | Self::Superseded
+            | Self::Database { .. } => None,
+        }
+    }
+}
+
 /// Whether SQLite says that the content of the file is wrong.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))

@@ -57,6 +57,9 @@ CREATE TABLE state(
 INSERT INTO state VALUES (0, 0, 0, 0, 0, 0);
 ";
 
+/// What is appended to the name for the file that says that it was found to be damaged.
+const DAMAGED: &str = ".is-damaged";
+
 /// Why a file cannot serve.
 enum Unusable {
     /// Its content is wrong; a fresh file would do.
@@ -68,6 +71,11 @@ enum Unusable {
 /// Opens `path` for writing, and says what had to be set aside for that.
 pub(super) fn for_writing(path: &Path) -> Result<(Connection, Option<SetAside>), BaselineError> {
     let mut kept = None;
+    let mark = beside(path, DAMAGED);
+    if let Ok(reason) = fs::read_to_string(&mark) {
+        kept = Some(set_aside(path, &format!("while it was used: {reason}"))?);
+        fs::remove_file(&mark).map_err(|error| cannot_open(&mark, error.to_string()))?;
+    }
     if let Some(reason) = log_without_file(path) {
         kept = Some(set_aside(path, reason)?);
     }
@@ -83,6 +91,11 @@ pub(super) fn for_writing(path: &Path) -> Result<(Connection, Option<SetAside>),
             }
         }
     }
+}
+
+/// Notes that the content of `path` is wrong, so that whoever opens it next for writing begins a new one.
+pub(super) fn mark_damaged(path: &Path, reason: &str) -> io::Result<()> {
+    fs::write(beside(path, DAMAGED), reason)
 }
 
 /// Opens `path`, which is a baseline, for reading only.

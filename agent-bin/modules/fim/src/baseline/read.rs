@@ -48,6 +48,13 @@ impl BaselineReader {
         BaselineError::Database { path: self.path.clone(), source }
     }
 
+    /// Has a new baseline begun by whoever opens this one next for writing: its content is wrong.
+    pub(crate) fn mark_damaged(&self, reason: &str) {
+        if let Err(error) = super::open::mark_damaged(&self.path, reason) {
+            tracing::error!(path = %self.path.display(), reason, %error, "a damaged baseline cannot be marked as such: move it away");
+        }
+    }
+
     /// One more reader, for another thread.
     ///
     /// # Errors

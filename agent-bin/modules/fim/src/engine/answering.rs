@@ -24,7 +24,15 @@ impl Engine {
         match ask {
             Ask::Status(reply) => drop(reply.send(self.status())),
             Ask::Scan(paths, reply) => drop(reply.send(self.scan_wanted(paths))),
+            Ask::Check(path, reply) if self.book.is_none() => self.checks.push((path, reply)),
             Ask::Check(path, reply) => drop(reply.send(self.check(path).await)),
+        }
+    }
+
+    /// Answers those who asked while the baseline was in use.
+    pub(super) async fn check_waiting(&mut self) {
+        for (path, reply) in std::mem::take(&mut self.checks) {
+            drop(reply.send(self.check(path).await));
         }
     }
 
@@ -49,9 +57,11 @@ impl Engine {
         compared
     }
 
-    fn status(&self) -> Value {
-        let counts = self.book.as_ref().and_then(|book| book.baseline().counts().ok());
-        let counts = counts.unwrap_or_default();
+    fn status(&mut self) -> Value {
+        // Those of before while the baseline is in use.
+        let counted = self.book.as_ref().and_then(|book| book.baseline().counts().ok());
+        let counts = counted.unwrap_or(self.counts);
+        self.counts = counts;
         let created_at = self.scanning.complete.values().max().copied().map(time);
         let created_at =
             created_at.filter(|_| self.scanning.unfinished_roots(&self.rules).is_empty());
@@ -74,7 +84,7 @@ impl Engine {
             "next_scan_at": self.scanning.schedule.next(&self.rules, crate::clock::now()).map(|(due, _)| time(due)),
             "watches": self.watches(),
             "gaps": self.scanning.gaps.iter().map(gap).collect::<Vec<_>>(),
-            "problems": self.problems.iter().map(|(path, text)| format!("{path}: {text}")).collect::<Vec<_>>(),
+            "problems": self.problems.iter().map(|(path, problem)| format!("{path}: {}", problem.text)).collect::<Vec<_>>(),
             "events": self.teller.counts.as_json(),
             "unhashed": counts.unhashed,
         })
@@ -119,8 +129,8 @@ impl Engine {
             "filesystems": watching.filesystems.iter().map(filesystem).collect::<Vec<_>>(),
             "folders": folders,
             "queued_bytes": watching.queued_bytes(),
-            // The kernel counts events, and says how many bytes wait: the two cannot be compared.
-            "queue_limit": null,
+            "queued_events": watching.queued_events(),
+            "queue_limit": watching.queue_limit(),
             "mounts": self.scanning.mounts.iter().map(mount).collect::<Vec<_>>(),
         })
     }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::Engine;
 use super::flush::{Flushed, flush, in_book};
 use super::folder_watches::FolderWatches;
 use super::scanning::Done;
+use super::{Engine, Problem};
 use crate::baseline::Op;
 use crate::book::{Book, BookError};
 use crate::change::Detected;
+use crate::clock;
 use crate::event;
 use crate::gather::Hint;
 use crate::path_bytes::PathBytes;
@@ -28,10 +29,12 @@ impl Engine {
     pub(super) async fn settle_phase(&mut self) -> Result<(), TellError> {
         let phase = *self.phase.borrow();
         if phase != Phase::Open {
+            self.watched_until.get_or_insert_with(clock::now);
             self.window.hurry(Instant::now());
-            self.scanning.pause().await;
+            self.scanning.pause(self.teller.counts.found_by_scans()).await;
             return Ok(());
         }
+        self.watched_until = None;
         self.say_gaps().await?;
         if self.flushing.is_none() && self.scanning.wants_to_go_on() {
             self.start_scan().await?;
@@ -88,6 +91,7 @@ impl Engine {
         let Flushed { book, to_scan, troubles, unwatched } = flushed;
         self.book = Some(book);
         self.watching.forget();
+        self.check_waiting().await;
         for (path, error) in troubles {
             self.problem(path, error.to_string());
         }
@@ -141,11 +145,18 @@ impl Engine {
         let Some(book) = self.book.take() else { return Ok(()) };
         let (book, counted) =
             in_book(book, move |book| book.baseline().counts().map_err(Into::into)).await?;
-        let changes = self.teller.counts.sum().saturating_sub(done.changes_before);
+        let found = self.teller.counts.found_by_scans().saturating_sub(done.found_before);
+        let changes = done.record.changes + found;
         for event in self.scan_events(&done, changes, &counted) {
             self.teller.say(event).await?;
         }
         let meta = self.scanning.close(&self.rules, &done, changes);
+        // What the scan has not met again is over. What is said of all has no path.
+        self.problems.retain(|path, problem| {
+            problem.at >= done.record.started_at
+                || !done.record.covers(path)
+                || *path == PathBytes::new("/")
+        });
         let (mut book, ()) = in_book(book, move |book| book.set_meta(&meta)).await?;
         if self.scanning.has_found_lost() {
             self.watching.found_lost();
@@ -161,7 +172,7 @@ impl Engine {
         let watches = self.watching.folder_watches();
         let gap =
             self.scanning.wanted.front().is_some_and(|wanted| wanted.detected == Detected::GapScan);
-        let changes = self.teller.counts.sum();
+        let found = self.teller.counts.found_by_scans();
         let (book, reader) = in_book(book, move |book| {
             if let Some(watches) = watches.filter(|_| gap) {
                 watch_again(book, &watches)?;
@@ -181,7 +192,7 @@ impl Engine {
             };
             Scan::begin(plan, reader, findings)
         };
-        self.scanning.run(begin, changes).map_err(TellError::Scan)?;
+        self.scanning.run(begin, found).map_err(TellError::Scan)?;
         let meta = self.scanning.meta();
         let (book, ()) = in_book(book, move |book| book.set_meta(&meta)).await?;
         self.book = Some(book);
@@ -197,8 +208,10 @@ impl Engine {
     /// Some folders are not watched; that is said once.
     async fn unwatched(&mut self, problem: String) -> Result<(), TellError> {
         let path = PathBytes::new("/");
-        if self.problems.get(&path) != Some(&problem) {
-            let event = event::state("not_watched", &problem, problem.clone(), json!({}));
+        if self.problems.get(&path).is_none_or(|known| known.text != problem) {
+            // Each instance says it: it may have been different in between.
+            let mark = format!("{problem} {}", clock::now());
+            let event = event::state("not_watched", &mark, problem.clone(), json!({}));
             self.teller.say(event).await?;
         }
         self.problem(path, problem);
@@ -211,8 +224,8 @@ impl Engine {
             return;
         }
         let paths = self.rules.realtime_roots();
-        self.scanning.gap(self.watching.last_read, "the kernel's queue overflowed");
-        self.scanning.want(ScanReason::Overflow, Detected::OverflowScan, paths);
+        let scan = self.scanning.want(ScanReason::Overflow, Detected::OverflowScan, paths);
+        self.scanning.gap(self.watching.last_read, "the kernel's queue overflowed", scan);
     }
 
     pub(super) fn problem(&mut self, path: PathBytes, text: String) {
@@ -222,7 +235,17 @@ impl Engine {
             tracing::warn!(%path, problem = %text, "cannot be watched as it should be");
         }
         if self.problems.len() < MOST || self.problems.contains_key(&path) {
-            self.problems.insert(path, text);
+            self.problems.insert(path, Problem { text, at: clock::now() });
+        }
+    }
+
+    /// Notes until when this instance has watched: should nobody adopt its queues, a gap begins there.
+    pub(super) async fn note_end(&mut self) {
+        let Some(book) = self.book.take() else { return };
+        let until = serde_json::to_vec(&self.watched_until.unwrap_or_else(clock::now));
+        let meta = [("watched_until", until.unwrap_or_default())];
+        if let Err(error) = in_book(book, move |book| book.set_meta(&meta)).await {
+            tracing::warn!(%error, "until when files were watched is not noted");
         }
     }
 

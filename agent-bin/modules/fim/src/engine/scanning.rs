@@ -51,7 +51,8 @@ pub(super) struct Running {
     pub(super) scan: Scan,
     pub(super) findings: mpsc::Receiver<Vec<Finding>>,
     pub(super) begun: Instant,
-    pub(super) changes_before: u64,
+    /// What this instance's scans had found before.
+    pub(super) found_before: u64,
     /// `Some(stopped)` when the last finding has come.
     pub(super) ended: Option<bool>,
 }
@@ -61,15 +62,17 @@ pub(super) struct Running {
 pub(crate) struct Done {
     pub(super) record: ScanRecord,
     pub(super) roots_completed: Vec<PathBytes>,
-    pub(super) changes_before: u64,
+    pub(super) found_before: u64,
 }
 
 impl Scanning {
-    /// What the database knows. Unless the watch was `unbroken` there is a gap, which the first scan closes.
+    /// What the database knows. Unless the watch was `unbroken` there is a gap, which a scan closes; it begins where the
+    /// instance before has ended, or at `told_until` if that is later.
     pub(crate) fn begin(
         rules: &Rules,
         baseline: &Baseline,
         unbroken: bool,
+        told_until: i64,
     ) -> Result<Self, BaselineError> {
         let json = |key: &str| baseline.meta(key).map(|bytes| bytes.unwrap_or_default());
         let scans: Vec<(ScanRecord, Detected)> =
@@ -99,9 +102,10 @@ impl Scanning {
                 .push_back(Wanted { record: ScanRecord { resumed, ..record }, detected });
         }
         if begun_before && !unbroken {
-            let watched_until = serde_json::from_slice(&json("watched_until")?).ok();
-            scanning.gap(watched_until, "the module did not watch");
-            scanning.want(ScanReason::Gap, Detected::GapScan, Vec::new());
+            let noted = serde_json::from_slice(&json("watched_until")?).ok();
+            let scan = scanning.want(ScanReason::Gap, Detected::GapScan, Vec::new());
+            scanning.gap(noted.max(Some(told_until)), "the module did not watch", scan);
+            scanning.gap_first();
         }
         let unfinished = scanning.unfinished_roots(rules);
         if !unfinished.is_empty() && scanning.wanted.is_empty() {
@@ -125,13 +129,25 @@ impl Scanning {
         self.last_number
     }
 
-    /// Notes a time in which nothing was told.
-    pub(crate) fn gap(&mut self, from: Option<i64>, reason: &str) {
+    /// Notes a time in which nothing was told, and which the scan of this number closes.
+    pub(crate) fn gap(&mut self, from: Option<i64>, reason: &str, scan: u64) {
         let to = clock::now();
-        let gap = Gap { from, to, reason: reason.to_owned(), found: None, said: false };
+        let gap = Gap { from, to, reason: reason.to_owned(), found: None, said: false, scan };
         self.gaps.push(gap);
         let surplus = self.gaps.len().saturating_sub(MOST_GAPS);
         self.gaps.drain(..surplus);
+    }
+
+    /// What has changed in a gap is said to be of the gap: its scan comes before regular ones that were cut.
+    fn gap_first(&mut self) {
+        let regular = |wanted: &Wanted| {
+            matches!(wanted.record.reason, ScanReason::Interval | ScanReason::Request)
+        };
+        if let Some(at) = self.wanted.iter().position(regular)
+            && let Some(gap) = self.wanted.pop_back()
+        {
+            self.wanted.insert(at, gap);
+        }
     }
 
     /// The directories of which there is no complete baseline yet, and since when it is being made.
@@ -211,11 +227,11 @@ impl Scanning {
         }
     }
 
-    /// Begins the scan that is wanted next; `changes` are those that were told before it.
+    /// Begins the scan that is wanted next; `found` is what scans had found before it.
     pub(super) fn run(
         &mut self,
         begin: impl FnOnce(&ScanRecord, mpsc::Sender<Vec<Finding>>) -> io::Result<Scan>,
-        changes: u64,
+        found: u64,
     ) -> io::Result<()> {
         let Some(Wanted { record, detected }) = self.wanted.pop_front() else { return Ok(()) };
         let (sender, findings) = mpsc::channel(BATCHES);
@@ -227,17 +243,18 @@ impl Scanning {
             scan,
             findings,
             begun,
-            changes_before: changes,
+            found_before: found,
             ended: None,
         });
         Ok(())
     }
 
-    /// Stops the scan under way; it goes on where it was when it is begun again.
-    pub(crate) async fn pause(&mut self) {
+    /// Stops the scan under way; it goes on where it was when it is begun again. `found` is what scans have found by now.
+    pub(crate) async fn pause(&mut self, found: u64) {
         let Some(mut running) = self.running.take() else { return };
         running.findings.close();
         running.count();
+        running.record.changes += found.saturating_sub(running.found_before);
         let Running { mut record, detected, scan, ended, .. } = running;
         // Its threads look whether they are to end before each file and each block of one.
         let stopped = tokio::task::spawn_blocking(move || scan.stop()).await;
@@ -259,12 +276,9 @@ impl Scanning {
         running.count();
         let mut record = running.record;
         record.finished_at = Some(clock::now());
-        let covered = |root: &PathBytes| {
-            record.paths.is_empty() || record.paths.iter().any(|path| root.below(path).is_some())
-        };
         let unfinished = self.unfinished_roots(rules).into_iter().map(|(root, _)| root);
-        let roots_completed = unfinished.filter(covered).collect();
-        Some(Done { record, roots_completed, changes_before: running.changes_before })
+        let roots_completed = unfinished.filter(|root| record.covers(root)).collect();
+        Some(Done { record, roots_completed, found_before: running.found_before })
     }
 
     /// Takes in that a scan is done, and says what is to be kept in the database.
@@ -282,7 +296,7 @@ impl Scanning {
         }
         self.schedule.scanned(rules, &record.paths, now);
         if matches!(record.reason, ScanReason::Gap | ScanReason::Overflow) {
-            for gap in self.gaps.iter_mut().filter(|gap| gap.found.is_none()) {
+            for gap in self.gaps.iter_mut().filter(|gap| gap.scan == record.number) {
                 gap.found = Some(record.changes);
             }
         }

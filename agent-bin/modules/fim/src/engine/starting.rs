@@ -20,7 +20,7 @@ use super::scanning::Scanning;
 use super::shared::Shared;
 use super::watching::{Queue, Read, Scope, WatchedFilesystem, Watching};
 use super::window::Window;
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Counts};
 use crate::book::Book;
 use crate::config::{Config, Directory, WatcherChoice};
 use crate::look::Looker;
@@ -84,8 +84,8 @@ impl Engine {
             book.forget_watches().map_err(|error| failed("beginning to watch", error))?;
         }
         book.begin_to_watch(id, has).map_err(|error| failed("beginning to watch", error))?;
-        let engine =
-            Self::new(config, events, rules, (book, watching), unbroken && !left.overflowed)?;
+        let until = (unbroken && !left.overflowed, rest.read_at.0);
+        let engine = Self::new(config, events, rules, (book, watching), until)?;
         Ok(engine.with_left(rest, left, problems))
     }
 
@@ -94,14 +94,14 @@ impl Engine {
         events: Arc<dyn EventSink>,
         rules: Arc<Rules>,
         (mut book, watching): (Book, Watching),
-        unbroken: bool,
+        (unbroken, told_until): (bool, i64),
     ) -> Result<Self, ModuleError> {
         let (asks_to, asks) = mpsc::channel(ASKS);
         let sensors = watching.sensors().map_err(ModuleError::new)?;
         let shared = Arc::new(Shared::new(sensors, asks_to));
         let phase = shared.phase.subscribe();
         let teller = Teller::new(events, Arc::clone(&rules), phase.clone());
-        let scanning = Scanning::begin(&rules, book.baseline(), unbroken)
+        let scanning = Scanning::begin(&rules, book.baseline(), unbroken, told_until)
             .map_err(|error| failed("reading the baseline", error))?;
         // Since when the first baseline is being made has to be known to the next instance too, should this one be killed now.
         book.set_meta(&scanning.meta()).map_err(|error| failed("beginning to watch", error))?;
@@ -119,6 +119,9 @@ impl Engine {
             window: Window::default(),
             scanning,
             problems: BTreeMap::new(),
+            checks: Vec::new(),
+            counts: Counts::default(),
+            watched_until: None,
         })
     }
 
@@ -217,6 +220,7 @@ fn begin_to_watch(
         scope,
         half: None,
         last_read: None,
+        unlimited: config.unlimited_queue,
         filesystems: Vec::new(),
     };
     let realtime = watching.scope.rules.realtime_roots();

@@ -37,6 +37,8 @@ pub(crate) struct Watching {
     pub(super) half: Option<HalfMoved>,
     /// When a queue was read last, in nanoseconds since 1970.
     pub(super) last_read: Option<i64>,
+    /// The kernel queues for fanotify without limit.
+    pub(super) unlimited: bool,
     /// What is watched how, for the status.
     pub(super) filesystems: Vec<WatchedFilesystem>,
 }
@@ -116,6 +118,10 @@ impl Queue {
             // The runtime is ending.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    fn queued_bytes(&self) -> Option<u64> {
+        rustix::io::ioctl_fionread(self.fd.get_ref().as_fd()).ok()
     }
 
     /// Records what is ours of what was read, and takes it out of the scratch. What cannot be recorded is lost in an overflow.
@@ -246,8 +252,31 @@ impl Watching {
     /// The bytes that wait in the queues, as far as the kernel says.
     pub(crate) fn queued_bytes(&self) -> Option<u64> {
         let queues = [&self.fanotify, &self.inotify].into_iter().flatten();
-        let each = queues.map(|queue| rustix::io::ioctl_fionread(queue.fd.get_ref().as_fd()).ok());
-        each.sum()
+        queues.map(Queue::queued_bytes).sum()
+    }
+}
+
+/// The bytes of fanotify that the kernel says wait are as many as these for each event, whatever it is about.
+const FANOTIFY_EVENT: u64 = 24;
+
+impl Watching {
+    /// The events that wait, where the kernel says that: inotify says bytes alone.
+    pub(crate) fn queued_events(&self) -> Option<u64> {
+        match (&self.fanotify, &self.inotify) {
+            (Some(queue), None) => Some(queue.queued_bytes()? / FANOTIFY_EVENT),
+            (Some(_) | None, _) => None,
+        }
+    }
+
+    /// How many events may wait in a queue; `None` when there is no limit, no queue, or none that is known.
+    pub(crate) fn queue_limit(&self) -> Option<u64> {
+        let file = match (&self.fanotify, &self.inotify) {
+            (Some(_), _) if self.unlimited => return None,
+            (Some(_), _) => "/proc/sys/fs/fanotify/max_queued_events",
+            (None, Some(_)) => "/proc/sys/fs/inotify/max_queued_events",
+            (None, None) => return None,
+        };
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 }
 
