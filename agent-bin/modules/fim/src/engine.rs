@@ -7,6 +7,7 @@ mod inherited;
 mod maintain;
 mod scanning;
 mod schedule;
+mod scope;
 mod shared;
 mod starting;
 mod watching;

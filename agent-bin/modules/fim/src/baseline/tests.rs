@@ -192,3 +192,18 @@ fn a_list_that_fails_in_the_middle_changes_nothing() {
     baseline.apply(2, &ops, &[]).unwrap();
     assert_eq!(baseline.text(&path("/r/a")).unwrap().as_deref(), Some(""));
 }
+
+#[test]
+fn a_baseline_that_was_found_damaged_while_it_was_used_is_set_aside_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut old = Baseline::open(folder.path()).unwrap().baseline;
+    old.apply(1, &[put("/r", Kind::Folder)], &[]).unwrap();
+    old.mark_damaged("a page is wrong");
+    drop(old);
+    let opened = Baseline::open(folder.path()).unwrap();
+    let kept = opened.set_aside.unwrap();
+    assert!(kept.reason.contains("a page is wrong") && kept.kept_as.exists(), "{kept:?}");
+    assert_eq!(opened.baseline.find(&path("/r")).unwrap(), None);
+    drop(opened.baseline);
+    assert_eq!(Baseline::open(folder.path()).unwrap().set_aside, None);
+}

@@ -341,3 +341,6 @@ impl Running {
         self.record.bytes_hashed += progress.bytes.load(Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;
