@@ -1,6 +1,6 @@
 //! One path after the other: what is on the disk, what the baseline has, and what follows from the two.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 
 use super::{Book, BookError, Outcome, reading, text};
@@ -280,11 +280,12 @@ impl Deciding<'_> {
                 self.later(path.join(&name), deeper, hint);
             }
         }
+        // Also of what is as the row says: it may have been looked at when the others had been already.
+        if row.links.max(now.entry.links) > 1 && row.kind == Kind::File {
+            self.other_names(&path, &now.entry, hint);
+        }
         if row == now.entry {
             return Ok(());
-        }
-        if row.links.max(now.entry.links) > 1 {
-            self.other_names(&path, &now.entry, hint);
         }
         let mut operations = vec![self.put(&path, &now)];
         let watched = self.book.rules.of(&path).map(|rule| rule.attributes.as_slice());
@@ -314,6 +315,10 @@ impl Deciding<'_> {
                 return;
             }
         };
+        let is_it = |one: &Entry| (one.device, one.inode) == (entry.device, entry.inode);
+        let decided = self.pending.iter().filter(|(_, one)| one.as_ref().is_some_and(is_it));
+        let names: BTreeSet<PathBytes> =
+            names.into_iter().chain(decided.map(|(name, _)| name.clone())).collect();
         for name in names.into_iter().filter(|name| name != path) {
             let hint = Hint { linked: true, ..hint.onwards() };
             hint.add_to(&mut self.decided.more, name);
@@ -351,3 +356,6 @@ impl Deciding<'_> {
         self.decided.outcomes.push(Outcome::told(change, operations));
     }
 }
+
+#[cfg(test)]
+mod tests;
