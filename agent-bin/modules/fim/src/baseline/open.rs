@@ -104,11 +104,18 @@ pub(super) fn for_reading(path: &Path) -> Result<Connection, BaselineError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
+        plan_once(&connection)?;
         connection.pragma_update(None, "cache_size", READER_CACHE)?;
         connection.set_prepared_statement_cache_capacity(32);
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| cannot_open(path, error.to_string()))
+}
+
+/// Has a statement planned once, whatever is bound to it. SQLite plans one anew for each `LIMIT` that is bound, which took as
+/// long as reading the rows.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// SQLite would delete a log whose file is missing or empty, and with it what is not in the file yet.
@@ -194,6 +201,7 @@ fn make(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn configure(connection: &Connection, fresh: bool) -> rusqlite::Result<()> {
+    plan_once(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // What a power cut takes is found again by the next scan, or is in the list of changes that is kept with the events.
     connection.pragma_update(None, "synchronous", "NORMAL")?;

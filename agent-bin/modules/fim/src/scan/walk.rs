@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,7 +25,7 @@ const DEEPEST: usize = 32;
 
 /// A thread that walks folders until there are no more.
 pub(super) fn run(shared: &Arc<Shared>, reader: &BaselineReader) {
-    let mut walker = Walker { shared, reader, depth: 0 };
+    let mut walker = Walker { shared, reader, depth: 0, room: buffer() };
     while let Some(task) = shared.folders.pop(&shared.stop) {
         walker.perform(task);
     }
@@ -37,6 +38,8 @@ struct Walker<'a> {
     shared: &'a Arc<Shared>,
     reader: &'a BaselineReader,
     depth: usize,
+    /// For the listing of one folder; empty while it is used.
+    room: Vec<MaybeUninit<u8>>,
 }
 
 /// Why a folder is not walked to its end.
@@ -130,10 +133,14 @@ impl Walker<'_> {
         let folder = Folder::new(path.clone(), open_folder(path, For::Listing)?, shared);
         shared.progress.folders.fetch_add(1, Ordering::Relaxed);
         let names = shared.looker.owners.names();
-        let mut room = buffer();
+        let mut room = std::mem::take(&mut self.room);
+        if room.is_empty() {
+            room = buffer();
+        }
         let mut listing = Listing::new(folder.fd.as_fd(), &mut room);
         let (found, last) = listing.next()?;
         if last {
+            self.room = room;
             self.compare(&folder, found, id, &names)?;
         } else {
             self.chunk(&folder, found, id, &names)?;
