@@ -68,6 +68,7 @@ impl Engine {
         let state = match (&self.scanning.running, self.scanning.wanted.is_empty()) {
             (Some(_), _) => "scanning",
             (None, false) => "waiting",
+            (None, true) if self.under_way().is_some() => "busy",
             (None, true) => "idle",
         };
         json!({
