@@ -45,6 +45,9 @@ pub(crate) struct Notice {
     /// The name was changed to this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) renamed_to: Option<(Parent, Vec<u8>)>,
+    /// The folder of the new name is one of those that are watched, as far as was known when this was read.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub(crate) stays: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) process: Option<Process>,
     /// Where the folder was when this was read, if the baseline did not have it then.
@@ -65,6 +68,7 @@ impl Notice {
             folder: false,
             target: None,
             renamed_to: None,
+            stays: false,
             process: None,
             seen_at: None,
             read_at: (0, 0),
@@ -79,6 +83,7 @@ impl Notice {
     /// Whether it says the same, whenever it was read.
     fn same(&self, other: &Self) -> bool {
         let plain = |notice: &Self| Self {
+            stays: false,
             process: None,
             seen_at: None,
             read_at: (0, 0),

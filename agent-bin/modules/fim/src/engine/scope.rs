@@ -66,10 +66,13 @@ impl Scope {
         let mut processes = Processes::default();
         for (told, pid) in told {
             let told = match told {
-                Told::Notice(notice) if !self.is_ours(&notice) => continue,
                 Told::Notice(notice) => {
-                    let seen_at = self.seen(&notice.parent);
-                    Told::Notice(Notice { process: processes.ask(pid), seen_at, ..notice })
+                    let (from, to) = self.are_ours(&notice);
+                    if !from && !to {
+                        continue;
+                    }
+                    let (seen_at, process) = (self.seen(&notice.parent), processes.ask(pid));
+                    Told::Notice(Notice { process, seen_at, stays: to, ..notice })
                 }
                 Told::Overflow | Told::WatchGone(_) => told,
             };
@@ -88,7 +91,8 @@ impl Scope {
         }
     }
 
-    fn is_ours(&mut self, notice: &Notice) -> bool {
+    /// Whether the name and the new name are.
+    fn are_ours(&mut self, notice: &Notice) -> (bool, bool) {
         let from = self.has(&notice.parent, &notice.name);
         let to = notice.renamed_to.as_ref().is_some_and(|(parent, name)| self.has(parent, name));
         if notice.folder && (from || to) && !notice.deleted {
@@ -100,7 +104,7 @@ impl Scope {
                 self.known.insert(target.clone(), Whose::Ours);
             }
         }
-        from || to
+        (from, to)
     }
 
     fn has(&mut self, parent: &Parent, name: &[u8]) -> bool {

@@ -93,6 +93,21 @@ impl Gathered {
         Ok(taken.then(|| folder.clone()))
     }
 
+    /// Whether the new name is in a watched folder of which nothing is known.
+    pub(super) fn is_in_unknown<K: Known>(
+        &self,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<bool, K::Error> {
+        let Some((parent, _)) = notice.renamed_to.as_ref().filter(|_| notice.stays) else {
+            return Ok(false);
+        };
+        let made = matches!(parent, Parent::Handle(handle) if self.made.contains_key(handle));
+        Ok(!made
+            && known.folder_in_baseline(parent)?.is_none()
+            && known.folder_on_disk(parent).is_none())
+    }
+
     /// Has both names looked at of a folder that the baseline has under its new name already.
     pub(super) fn ahead(&mut self, from: &PathBytes, to: &PathBytes, plain: Hint) {
         self.hint(from.clone(), plain.clone());

@@ -284,6 +284,25 @@ fn a_folder_that_is_new_under_a_name_stays_there_when_the_old_one_is_told_to_hav
 }
 
 #[test]
+fn what_goes_into_a_watched_folder_that_nobody_knows_any_more_is_told_where_it_was() {
+    let inside = [created, deleted].map(|told| told(Parent::Watch(2), "x"));
+    let to = |number| Some((Parent::Handle(handle(number)), b"d".to_vec()));
+    let moved = |stays, number| Notice {
+        folder: true,
+        stays,
+        renamed_to: to(number),
+        ..touched(Parent::Watch(1), "d")
+    };
+    let hints = |moved: Notice| {
+        let mut rows = rows(&[("/w/d", Some(2)), ("/elsewhere", Some(3))]);
+        gathered(&[&[moved], &inside[..]].concat(), &mut rows).1
+    };
+    assert_eq!(hints(moved(true, 9)), ["/w/d", "/w/d/x ended 1"]);
+    assert_eq!(hints(moved(false, 9)), ["/w/d"]);
+    assert_eq!(hints(moved(true, 3)), ["/w/d"], "it is known to be elsewhere");
+}
+
+#[test]
 fn a_hint_that_comes_twice_asks_for_the_most() {
     let mut hints = BTreeMap::new();
     let path = PathBytes::new("/w/d");
