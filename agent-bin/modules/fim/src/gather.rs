@@ -177,7 +177,11 @@ impl Gathered {
         let at = self.place(&notice.parent, &notice.name, notice.seen_at.as_ref(), known)?;
         match &notice.renamed_to {
             None => {
-                let Some(at) = at else { return Ok(()) };
+                let Some(at) = at else {
+                    let name = String::from_utf8_lossy(&notice.name);
+                    tracing::debug!(%name, parent = ?notice.parent, "what was told is in no folder that is known");
+                    return Ok(());
+                };
                 if let (true, true, Some(handle)) = (notice.created, notice.folder, &notice.target)
                 {
                     self.made.insert(handle.clone(), at.clone());

@@ -95,7 +95,8 @@ impl Scope {
     fn are_ours(&mut self, notice: &Notice) -> (bool, bool) {
         let from = self.has(&notice.parent, &notice.name);
         let to = notice.renamed_to.as_ref().is_some_and(|(parent, name)| self.has(parent, name));
-        if notice.folder && (from || to) && !notice.deleted {
+        // One that was made and removed is told by one notice, and what came and went in it by others after that.
+        if notice.folder && (from || to) && (notice.created || !notice.deleted) {
             if !notice.created {
                 // What is below it may be ours now. What was ours stays so: nobody could ask about a folder that is gone.
                 self.known.retain(|_, whose| *whose != Whose::Others);
