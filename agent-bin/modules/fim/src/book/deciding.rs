@@ -62,6 +62,7 @@ impl Book {
             let lives = ended.remove(&path).unwrap_or_default();
             let own = deciding.decided.outcomes.len();
             deciding.one(path.clone(), &hint)?;
+            deciding.others_of_files(&path, &hint)?;
             deciding.short_lives(lives, &path, own)?;
         }
         Ok(deciding.decided)
@@ -127,7 +128,7 @@ impl Deciding<'_> {
         };
         match (row, now) {
             (None, None) => hint.life.iter().for_each(|life| self.short_lived(life)),
-            (None, Some(now)) => self.created(path, now, hint),
+            (None, Some(now)) => self.created(path, now, hint)?,
             (Some(row), None) => {
                 self.deleted(path, row, hint)?;
                 hint.life.iter().for_each(|life| self.short_lived(life));
@@ -137,7 +138,7 @@ impl Deciding<'_> {
             }
             (Some(row), Some(now)) => {
                 self.deleted(path.clone(), row, hint)?;
-                self.created(path, now, hint);
+                self.created(path, now, hint)?;
             }
         }
         Ok(())
@@ -200,19 +201,44 @@ impl Deciding<'_> {
 
     /// What came and went may have been another name of a file that is still there, and was changed under it.
     fn others_of(&mut self, life: &Life) -> Result<(), BookError> {
-        let Some((device, inode)) = life.target.as_ref().and_then(|file| self.book.file_of(file))
-        else {
-            return Ok(());
-        };
-        for name in self.book.baseline.names_of_inode(device, inode)? {
-            let (by, mark) = (life.by.clone(), life.mark.clone());
-            let hint = Hint { by, mark, ..Hint::of(Detected::Realtime) };
-            hint.add_to(&mut self.decided.more, name);
+        let (by, mark) = (life.by.clone(), life.mark.clone());
+        let hint = Hint { by, mark, ..Hint::of(Detected::Realtime) };
+        if let Some(file) = life.target.as_ref().and_then(|file| self.book.file_of(file)) {
+            self.names_of(file, &life.path, &hint)?;
         }
         Ok(())
     }
 
-    fn created(&mut self, path: PathBytes, now: Looked, hint: &Hint) {
+    /// The same of files that were told of under a name which is another one's by now.
+    fn others_of_files(&mut self, path: &PathBytes, hint: &Hint) -> Result<(), BookError> {
+        for file in &hint.files {
+            let row = self.row(path)?.map(|row| (row.device, row.inode));
+            if let Some(file) = self.book.file_of(file).filter(|file| row != Some(*file)) {
+                self.names_of(file, path, &hint.onwards())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has all names of a file but this one looked at that the baseline has, or will have.
+    fn names_of(
+        &mut self,
+        file: (u64, u64),
+        but: &PathBytes,
+        hint: &Hint,
+    ) -> Result<(), BookError> {
+        let known = self.book.baseline.names_of_inode(file.0, file.1)?;
+        let is_it = |one: &Entry| (one.device, one.inode) == file;
+        let decided = self.pending.iter().filter(|(_, one)| one.as_ref().is_some_and(is_it));
+        let names: BTreeSet<PathBytes> =
+            known.into_iter().chain(decided.map(|(name, _)| name.clone())).collect();
+        for name in names.into_iter().filter(|name| name != but) {
+            hint.clone().add_to(&mut self.decided.more, name);
+        }
+        Ok(())
+    }
+
+    fn created(&mut self, path: PathBytes, now: Looked, hint: &Hint) -> Result<(), BookError> {
         let silent = hint.life.is_none() && self.book.was_there(&path);
         if now.entry.kind == Kind::Folder && !silent {
             self.list(&path, Inside::Nothing, hint);
@@ -221,13 +247,14 @@ impl Deciding<'_> {
         let mut operations = vec![self.put(&path, &now)];
         operations.extend(self.book.first_text(&path, &now.entry));
         if now.entry.links > 1 && !silent {
-            self.other_names(&path, &now.entry, hint);
+            self.other_names(&path, &now.entry, hint)?;
         }
         self.pending.insert(path.clone(), Some(now.entry.clone()));
         match silent {
             true => self.decided.outcomes.push(Outcome::silent(hint, operations)),
             false => self.tell(path, What::Created(now.entry), hint, operations),
         }
+        Ok(())
     }
 
     /// A folder that is new here may be the one that the baseline has elsewhere: it was moved, and nobody told yet.
@@ -255,7 +282,7 @@ impl Deciding<'_> {
                 continue;
             }
             if entry.links > 1 {
-                self.other_names(&path, &entry, hint);
+                self.other_names(&path, &entry, hint)?;
             }
             self.pending.insert(path.clone(), None);
             let operation = Op::Remove { path: path.clone() };
@@ -282,7 +309,7 @@ impl Deciding<'_> {
         }
         // Also of what is as the row says: it may have been looked at when the others had been already.
         if row.links.max(now.entry.links) > 1 && row.kind == Kind::File {
-            self.other_names(&path, &now.entry, hint);
+            self.other_names(&path, &now.entry, hint)?;
         }
         if row == now.entry {
             return Ok(());
@@ -303,26 +330,17 @@ impl Deciding<'_> {
     }
 
     /// A change under one name of a file is one under all its names, and the kernel tells of one.
-    fn other_names(&mut self, path: &PathBytes, entry: &Entry, hint: &Hint) {
+    fn other_names(
+        &mut self,
+        path: &PathBytes,
+        entry: &Entry,
+        hint: &Hint,
+    ) -> Result<(), BookError> {
         if hint.linked {
-            return;
+            return Ok(());
         }
-        let names = match self.book.baseline.names_of_inode(entry.device, entry.inode) {
-            Ok(names) => names,
-            Err(error) => {
-                let error = io::Error::other(error.to_string());
-                self.decided.troubles.push((path.clone(), error));
-                return;
-            }
-        };
-        let is_it = |one: &Entry| (one.device, one.inode) == (entry.device, entry.inode);
-        let decided = self.pending.iter().filter(|(_, one)| one.as_ref().is_some_and(is_it));
-        let names: BTreeSet<PathBytes> =
-            names.into_iter().chain(decided.map(|(name, _)| name.clone())).collect();
-        for name in names.into_iter().filter(|name| name != path) {
-            let hint = Hint { linked: true, ..hint.onwards() };
-            hint.add_to(&mut self.decided.more, name);
-        }
+        let hint = Hint { linked: true, ..hint.onwards() };
+        self.names_of((entry.device, entry.inode), path, &hint)
     }
 
     /// Has the names in a folder looked at, and as much of their `inside`.
