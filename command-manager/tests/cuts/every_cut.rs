@@ -159,8 +159,8 @@ fn a_history_that_is_cut_anywhere_goes_on_to_the_same_end() {
 #[test]
 fn a_history_that_is_cut_twice_comes_to_its_end() {
     let proof = Proof::begin();
-    // Every seventh: each cut by itself is made above, and two in one history take as long as three alone.
-    let at: Vec<usize> = (1..=proof.operations.len()).step_by(7).collect();
+    // Every fourteenth: each cut by itself is made above, and two in one history take as long as three alone.
+    let at: Vec<usize> = (1..=proof.operations.len()).step_by(14).collect();
     for_each_at_once(&at, |at| proof.survives_twice(*at));
     let (cuts, given_up) = (proof.second_cuts.into_inner(), proof.given_up.into_inner());
     println!("{} cut points, {cuts} of them with a second one later:", at.len());
