@@ -103,11 +103,16 @@ impl RestartHistory {
         Self { path, kept: OnceLock::new(), writing: Mutex::default() }
     }
 
-    /// Puts `record` in the place of what is kept of the same restart, or at the end. The oldest beyond [`MOST`] is dropped.
-    pub(crate) fn put(&self, record: RestartRecord) {
+    /// Puts `record` in the place of what is kept of the same restart, or at the end. The oldest beyond [`MOST`] is dropped. A
+    /// restart that is judged again, since the process that had judged it was killed, keeps the times that were measured first.
+    pub(crate) fn put(&self, mut record: RestartRecord) {
         let mut kept = self.kept();
         match kept.iter_mut().find(|other| other.old_generation == record.old_generation) {
-            Some(other) => *other = record,
+            Some(other) => {
+                record.downtime_ms = other.downtime_ms.or(record.downtime_ms);
+                record.total_ms = other.total_ms.or(record.total_ms);
+                *other = record;
+            }
             None => kept.push(record),
         }
         let excess = kept.len().saturating_sub(MOST);

@@ -51,11 +51,11 @@ pub(crate) async fn confirm(
         core.warn("restart_not_clean", &end.text).await;
     }
     core.activity().last_restart = Some(result);
+    // Before anybody is told: a process that is killed after that has its ticket judged by the next one, which cannot measure.
+    first_events::store(&core).await;
     for id in ids(&ticket) {
         core.finish_for_sure(&id, end.clone()).await;
     }
-    // Before the ticket goes: without either nobody would know of this restart.
-    first_events::store(&core).await;
     take_away(&core, &ticket);
     tokio::spawn(first_events::follow(core, record));
 }

@@ -48,7 +48,21 @@ fn only_the_last_hundred_restarts_are_kept_and_each_once() {
     }
     assert_eq!(history.summary()["count"], 100);
     assert_eq!(history.of_command("c-30"), None);
-    assert_eq!(history.of_command("c-31").unwrap().downtime_ms, Some(2));
+    assert_eq!(history.of_command("c-31").unwrap().downtime_ms, Some(1));
+}
+
+#[test]
+fn a_restart_that_is_judged_again_keeps_the_times_that_were_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    history.put(record(1, Outcome::Restarted, Method::Helper, 7));
+    let again = RestartRecord {
+        downtime_ms: None,
+        total_ms: None,
+        ..record(1, Outcome::Degraded, Method::Helper, 7)
+    };
+    history.put(again);
+    assert_eq!(history.of_command("c-1"), Some(record(1, Outcome::Degraded, Method::Helper, 7)));
 }
 
 #[test]
