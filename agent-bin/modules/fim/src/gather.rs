@@ -224,18 +224,7 @@ impl Gathered {
                 let inside = if notice.folder { Inside::Everything } else { Inside::Nothing };
                 self.hint(to, Hint { inside, ..plain });
             }
-            // It is in a folder of which nobody knows where it was, and which is gone by now: what is told of it is told where it
-            // was.
-            (Some(from), None) if self.is_in_unknown(notice, known)? => self.hint(from, plain),
-            (Some(from), None) => {
-                // What was made before it left came and went, as far as these folders are concerned.
-                self.made.retain(|_, path| path.below(&from).is_none());
-                self.lives.left(&from);
-                if self.taken_by_another(&from, notice, known)?.is_none() {
-                    self.places.removed(from.clone());
-                }
-                self.hint(from, plain);
-            }
+            (Some(from), None) => self.leaves(from, notice, known)?,
             (None, None) => {}
         }
         Ok(())

@@ -108,6 +108,26 @@ impl Gathered {
             && known.folder_on_disk(parent).is_none())
     }
 
+    /// The name is moved to where nothing is watched.
+    pub(super) fn leaves<K: Known>(
+        &mut self,
+        from: PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        // In a watched folder of which nobody knows where it was, and which is gone by now, it is told of where it was.
+        if !self.is_in_unknown(notice, known)? {
+            // What was made before it left came and went, as far as these folders are concerned.
+            self.made.retain(|_, path| path.below(&from).is_none());
+            self.lives.left(&from);
+            if self.taken_by_another(&from, notice, known)?.is_none() {
+                self.places.removed(from.clone());
+            }
+        }
+        self.hint(from, Hint { inside: Inside::Nothing, ..hint_of(notice) });
+        Ok(())
+    }
+
     /// Has both names looked at of a folder that the baseline has under its new name already.
     pub(super) fn ahead(&mut self, from: &PathBytes, to: &PathBytes, plain: Hint) {
         self.hint(from.clone(), plain.clone());
