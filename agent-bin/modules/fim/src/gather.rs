@@ -193,7 +193,9 @@ impl Gathered {
             (Some(from), Some(to)) => self.row_to_move(from, to, notice.target.as_ref(), known)?,
             (Some(_) | None, _) => None,
         };
+        // Without the folder's handle only the rows say that, and only where none has to move.
         if let (Some(from), Some(to), None) = (&from, &to, &moved_row)
+            && notice.target.is_none()
             && self.is_ahead(from, to, notice, known)?
         {
             self.ahead(from, to, plain);
