@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::baseline::{Baseline, BaselineError, Below, Op};
+use crate::baseline::{Baseline, BaselineError, Below, FolderId, Op};
 use crate::change::{Change, Detected};
 use crate::entry::Entry;
-use crate::gather::{Ended, Gathered, Hint, Known};
+use crate::gather::{Ended, Gathered, Hint, Known, Settled, Whereabouts};
 use crate::look::{self, Looked, Looker};
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
@@ -63,6 +63,8 @@ pub(crate) struct Sorted {
     pub(crate) hints: BTreeMap<PathBytes, Hint>,
     /// Names that came and went, by what they were called first.
     pub(crate) ended: Ended,
+    /// Where folders are that the baseline has elsewhere, or not yet.
+    pub(crate) folders: Whereabouts,
 }
 
 impl Book {
@@ -77,18 +79,19 @@ impl Book {
         Self { baseline, rules, looker, filesystems, diff_size_limit, unfinished: Vec::new() }
     }
 
-    /// Sorts what was told, in its order, after what was told before: the `hints`, and the names that have `ended`.
+    /// Sorts what was told, in its order, after what was told before: the `hints`, and where `folders` were then.
     pub(crate) fn sort(
         &mut self,
         notices: &[Notice],
         hints: BTreeMap<PathBytes, Hint>,
-        ended: &Ended,
+        folders: Whereabouts,
     ) -> Result<Sorted, BookError> {
         let mut gathered = Gathered::default();
-        gathered.told_before(hints, ended);
+        gathered.told_before(hints, folders, self)?;
         gathered.all(notices, self)?;
-        let (changes, hints, ended) = gathered.settle();
-        Ok(Sorted { moves: changes.into_iter().map(Outcome::of_move).collect(), hints, ended })
+        let Settled { changes, hints, ended, folders } = gathered.settle();
+        let moves = changes.into_iter().map(Outcome::of_move).collect();
+        Ok(Sorted { moves, hints, ended, folders })
     }
 
     /// Moves the baseline, in one transaction. Does nothing when it was moved by this number or a higher one before.
@@ -219,15 +222,20 @@ impl Book {
     }
 }
 
+impl Book {
+    fn folder_with_row(&self, folder: &Parent) -> Result<Option<FolderId>, BookError> {
+        Ok(match folder {
+            Parent::Handle(handle) => self.baseline.folder_by_handle(handle)?,
+            Parent::Watch(watch) => self.baseline.folder_by_watch(*watch)?,
+        })
+    }
+}
+
 impl Known for Book {
     type Error = BookError;
 
     fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, BookError> {
-        let found = match folder {
-            Parent::Handle(handle) => self.baseline.folder_by_handle(handle)?,
-            Parent::Watch(watch) => self.baseline.folder_by_watch(*watch)?,
-        };
-        if let Some(found) = found {
+        if let Some(found) = self.folder_with_row(folder)? {
             return Ok(self.baseline.path_of(found)?);
         }
         // It may be gone since a look was faster than what the kernel has to tell of the time before.
@@ -237,10 +245,20 @@ impl Known for Book {
         })
     }
 
+    fn has_row(&mut self, folder: &Parent) -> Result<bool, BookError> {
+        Ok(self.folder_with_row(folder)?.is_some())
+    }
+
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes> {
         match folder {
             Parent::Handle(handle) => self.filesystems.path_of(handle),
-            Parent::Watch(_) => None,
+            Parent::Watch(watch) => {
+                let ghost = self.baseline.ghost_handle_by_watch(*watch);
+                let handle = ghost.inspect_err(
+                    |error| tracing::warn!(%error, "where a folder is cannot be found"),
+                );
+                self.filesystems.path_of(&handle.ok()??)
+            }
         }
     }
 

@@ -3,11 +3,12 @@
 //! A path to look at is a hint and nothing more: whoever looks may find that nothing has changed. What cannot be found by
 //! looking is what a hint carries: that a name was made (it may be gone again), and who did it.
 
+mod folders;
 mod hint;
 mod lives;
 mod moves;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::change::{Change, Detected, What};
 use crate::entry::Entry;
@@ -15,18 +16,22 @@ use crate::overlay::{Overlay, renamed};
 use crate::path_bytes::PathBytes;
 use crate::sys::Handle;
 use crate::watch::{Notice, Parent};
+use folders::{Folders, is_aside};
 use hint::hint_of;
 use lives::Lives;
 use moves::is_exchange;
 
+pub(crate) use folders::Whereabouts;
 pub(crate) use hint::{Hint, Inside};
 pub(crate) use lives::Life;
 
 /// What the baseline and the kernel say when they are asked.
 pub(crate) trait Known {
     type Error;
-    /// Under which path the baseline has this folder.
+    /// Under which path the baseline has this folder, or had it when it was removed lately.
     fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error>;
+    /// Whether the baseline has it still.
+    fn has_row(&mut self, folder: &Parent) -> Result<bool, Self::Error>;
     /// Under which path it is found now.
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes>;
     /// What the baseline has under this path.
@@ -44,6 +49,14 @@ pub(crate) trait Known {
 /// Names that came and went, by what they were called first.
 pub(crate) type Ended = BTreeMap<PathBytes, Vec<Life>>;
 
+/// What everything comes to that was told in one window.
+pub(crate) struct Settled {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) hints: BTreeMap<PathBytes, Hint>,
+    pub(crate) ended: Ended,
+    pub(crate) folders: Whereabouts,
+}
+
 /// Everything that was told in one window.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -51,12 +64,10 @@ pub(crate) struct Gathered {
     pub(crate) changes: Vec<Change>,
     /// Where the rows of the baseline are after that.
     pub(crate) overlay: Overlay,
-    /// Where folders are, whether or not their rows have moved along.
-    places: Overlay,
     /// What is to be looked at then.
     pub(crate) hints: BTreeMap<PathBytes, Hint>,
-    /// Folders that were made or came in meanwhile, by their handles.
-    made: HashMap<Handle, PathBytes>,
+    /// Where folders are, whether or not their rows have moved along.
+    folders: Folders,
     lives: Lives,
     /// What the baseline calls everything that was moved.
     moved: Vec<PathBytes>,
@@ -69,19 +80,20 @@ impl Gathered {
     }
 
     /// Takes in what was told before, and came to this.
-    pub(crate) fn told_before(&mut self, hints: BTreeMap<PathBytes, Hint>, ended: &Ended) {
-        let is_folder = |life: &&Life| life.folder;
-        for life in ended.values().flatten().filter(is_folder) {
-            self.made.extend(life.target.clone().map(|folder| (folder, life.path.clone())));
-        }
+    pub(crate) fn told_before<K: Known>(
+        &mut self,
+        hints: BTreeMap<PathBytes, Hint>,
+        folders: Whereabouts,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        self.folders.told_before(folders, &hints, known)?;
         for (path, mut hint) in hints {
             if let Some(life) = hint.life.take() {
-                let folder = Some(&life).filter(is_folder).and_then(|life| life.target.clone());
-                self.made.extend(folder.map(|folder| (folder, path.clone())));
                 self.lives.made_before(&path, life);
             }
             self.hint(path, hint);
         }
+        Ok(())
     }
 
     /// Takes in notices of the kernel, in their order.
@@ -90,48 +102,49 @@ impl Gathered {
         notices: &[Notice],
         known: &mut K,
     ) -> Result<(), K::Error> {
+        self.folders.expect(notices);
         let mut rest = notices;
         while let [first, after @ ..] = rest {
             rest = after;
             if let [second, after @ ..] = after
                 && is_exchange(first, second)
-                && self.exchanged(first, known)?
+                && self.exchanged(first, second, known)?
             {
+                self.folders.hear(second);
                 rest = after;
             } else {
                 self.told(first, known)?;
             }
+            self.folders.hear(first);
         }
         Ok(())
     }
 
     fn told<K: Known>(&mut self, notice: &Notice, known: &mut K) -> Result<(), K::Error> {
         let at = self.place(&notice.parent, &notice.name, notice.seen_at.as_ref(), known)?;
-        match &notice.renamed_to {
-            None => {
-                let Some(at) = at else {
-                    let name = String::from_utf8_lossy(&notice.name);
-                    tracing::debug!(%name, parent = ?notice.parent, "what was told is in no folder that is known");
-                    return Ok(());
-                };
-                if let (true, true, Some(handle)) = (notice.created, notice.folder, &notice.target)
-                {
-                    self.made.insert(handle.clone(), at.clone());
-                }
-                if notice.created {
-                    let row = self.row(&at, known)?;
-                    self.lives.made(&at, notice, row.is_some());
-                } else if notice.deleted {
-                    self.lives.removed(&at, notice);
-                }
-                self.hint_before(&at, notice, known)?;
-                self.hint(at, hint_of(notice));
-            }
-            Some((parent, name)) => {
-                let to = self.place(parent, name, None, known)?;
-                self.renamed(at, to, notice, known)?;
-            }
+        if let Some((parent, name)) = &notice.renamed_to {
+            let to = self.place(parent, name, None, known)?;
+            return self.renamed(at, to, notice, known);
         }
+        let Some(at) = at else {
+            let name = String::from_utf8_lossy(&notice.name);
+            tracing::debug!(%name, parent = ?notice.parent, "what was told is in no folder that is known");
+            return Ok(());
+        };
+        if let (true, true, Some(folder)) = (notice.created, notice.folder, &notice.target) {
+            self.folders.is_at(folder, &at);
+        }
+        if is_aside(&at) {
+            return Ok(());
+        }
+        if notice.created {
+            let row = self.row(&at, known)?;
+            self.lives.made(&at, notice, row.is_some());
+        } else if notice.deleted {
+            self.lives.removed(&at, notice);
+        }
+        self.hint_before(&at, notice, known)?;
+        self.hint(at, hint_of(notice));
         Ok(())
     }
 
@@ -151,7 +164,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// Where the name is now, as far as what was told before says; `None` when its folder is unknown or not watched.
+    /// Where the name is now, as far as what was told before says; `None` when its folder is unknown, or neither watched nor
+    /// followed where nothing is watched.
     fn place<K: Known>(
         &self,
         parent: &Parent,
@@ -159,19 +173,9 @@ impl Gathered {
         seen_at: Option<&PathBytes>,
         known: &mut K,
     ) -> Result<Option<PathBytes>, K::Error> {
-        let made = match parent {
-            Parent::Handle(handle) => self.made.get(handle).cloned(),
-            Parent::Watch(_) => None,
-        };
-        let folder = match made {
-            Some(folder) => Some(folder),
-            None => match known.folder_in_baseline(parent)? {
-                Some(before) => self.places.last_known(&before),
-                None => seen_at.cloned().or_else(|| known.folder_on_disk(parent)),
-            },
-        };
+        let folder = self.folders.place(parent, seen_at, known)?;
         let path = folder.map(|folder| if name.is_empty() { folder } else { folder.join(name) });
-        Ok(path.filter(|path| known.watched(path)))
+        Ok(path.filter(|path| known.watched(path) || is_aside(path)))
     }
 
     fn renamed<K: Known>(
@@ -181,54 +185,63 @@ impl Gathered {
         notice: &Notice,
         known: &mut K,
     ) -> Result<(), K::Error> {
-        let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
-        if let (Some(from), Some(to)) = (&from, &to)
-            && notice.target.is_some()
-            && self.is_ahead(from, to, notice, known)?
-        {
-            self.ahead(from, to, plain);
-            return Ok(());
-        }
-        let moved_row = match (&from, &to) {
-            (Some(from), Some(to)) => self.row_to_move(from, to, notice.target.as_ref(), known)?,
-            (Some(_) | None, _) => None,
-        };
-        // Without the folder's handle only the rows say that, and only where none has to move.
-        if let (Some(from), Some(to), None) = (&from, &to, &moved_row)
-            && notice.target.is_none()
-            && self.is_ahead(from, to, notice, known)?
-        {
-            self.ahead(from, to, plain);
-            return Ok(());
-        }
-        if let Some(to) = &to {
-            let row = moved_row.as_ref().zip(from.as_ref());
-            self.arrives(row, to, notice, known)?;
-        }
-        match (from, to) {
-            (Some(from), Some(to)) => {
-                self.follow(&from, &to);
-                match self.taken_by_another(&from, notice, known)? {
-                    Some(folder) => drop(self.made.insert(folder, to.clone())),
-                    None => self.places.moved(from.clone(), to.clone()),
-                }
-                self.hint(from, plain.clone());
-                let inside = match moved_row {
-                    None if notice.folder => Inside::Everything,
-                    None | Some(_) => Inside::Nothing,
-                };
-                self.hint(to, Hint { inside, ..plain });
-            }
-            (None, Some(to)) => {
-                if let (true, Some(handle)) = (notice.folder, &notice.target) {
-                    self.made.insert(handle.clone(), to.clone());
+        let watched = |path: &Option<PathBytes>| path.clone().filter(|path| !is_aside(path));
+        match (watched(&from), watched(&to)) {
+            (Some(from), Some(to)) => self.moved_inside(from, to, notice, known)?,
+            (Some(from), None) => self.leaves(from, to.as_ref(), notice, known)?,
+            (None, Some(name)) => {
+                if let (true, Some(folder)) = (notice.folder, &notice.target) {
+                    self.folders.arrived(folder, &name, from);
                 }
                 let inside = if notice.folder { Inside::Everything } else { Inside::Nothing };
-                self.hint(to, Hint { inside, ..plain });
+                self.hint(name, Hint { inside, ..hint_of(notice) });
             }
-            (Some(from), None) => self.leaves(from, notice, known)?,
-            (None, None) => {}
+            (None, None) => {
+                let folder = notice.target.as_ref().filter(|_| notice.folder);
+                let followed = folder.and_then(|folder| self.folders.followed(folder));
+                if let Some(from) = followed.or(from) {
+                    self.folders.left(&from, to.as_ref(), folder, true);
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn moved_inside<K: Known>(
+        &mut self,
+        from: PathBytes,
+        to: PathBytes,
+        notice: &Notice,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
+        if notice.target.is_some() && self.is_ahead(&from, &to, notice, known)? {
+            self.ahead(&from, &to, plain);
+            return Ok(());
+        }
+        let moved_row = self.row_to_move(&from, &to, notice.target.as_ref(), known)?;
+        // Without the folder's handle only the rows say that, and only where none has to move.
+        if moved_row.is_none()
+            && notice.target.is_none()
+            && self.is_ahead(&from, &to, notice, known)?
+        {
+            self.ahead(&from, &to, plain);
+            return Ok(());
+        }
+        self.arrives(moved_row.as_ref().map(|row| (row, &from)), &to, notice, known)?;
+        self.follow(&from, &to);
+        if !self.is_taken_by_another(&from, notice, known)? {
+            self.folders.moved(from.clone(), to.clone());
+        }
+        if let (true, Some(folder)) = (notice.folder, &notice.target) {
+            self.folders.is_at(folder, &to);
+        }
+        self.hint(from, plain.clone());
+        let inside = match moved_row {
+            None if notice.folder => Inside::Everything,
+            None | Some(_) => Inside::Nothing,
+        };
+        self.hint(to, Hint { inside, ..plain });
         Ok(())
     }
 
@@ -248,19 +261,21 @@ impl Gathered {
                 self.hint(now, hint);
             }
         }
-        for path in self.made.values_mut() {
-            if let Some(now) = renamed(path, from, to) {
-                *path = now;
-            }
-        }
+        self.folders.follow(from, to);
     }
 
-    /// Says which names were made and are there as far as was told, and which are gone again, by what they were called first.
-    pub(crate) fn settle(mut self) -> (Vec<Change>, BTreeMap<PathBytes, Hint>, Ended) {
+    /// Says which names were made and are there as far as was told, which are gone again, by what they were called first, and
+    /// where folders are.
+    pub(crate) fn settle(mut self) -> Settled {
         for (path, hint) in &mut self.hints {
             hint.life = self.lives.take(path);
         }
-        (self.changes, self.hints, self.lives.ended)
+        Settled {
+            changes: self.changes,
+            hints: self.hints,
+            ended: self.lives.ended,
+            folders: self.folders.whereabouts(),
+        }
     }
 
     /// What the baseline has under a path of now.
@@ -301,5 +316,7 @@ impl Gathered {
     }
 }
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod tests;

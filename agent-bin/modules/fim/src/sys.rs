@@ -46,6 +46,14 @@ impl Handle {
         bytes
     }
 
+    /// What [`Handle::to_bytes`] has made; `None` when these are too few.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (filesystem, rest) = bytes.split_first_chunk()?;
+        let (sort, bytes) = rest.split_first_chunk()?;
+        let (filesystem, sort) = (u64::from_le_bytes(*filesystem), i32::from_le_bytes(*sort));
+        Some(Self { filesystem, sort, bytes: bytes.to_vec() })
+    }
+
     /// The handle of what `fd` leads to (`O_PATH` will do), on file system `filesystem`.
     ///
     /// # Errors

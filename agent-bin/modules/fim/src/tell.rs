@@ -18,11 +18,12 @@ use crate::baseline::Op;
 use crate::book::{Book, BookError, Outcome};
 use crate::change::What;
 use crate::event;
-use crate::gather::{Ended, Hint, Life};
+use crate::gather::{Ended, Hint, Life, Whereabouts};
 use crate::path_bytes::PathBytes;
 use crate::phase::Phase;
 use crate::rules::Rules;
 use crate::status::EventCounts;
+use crate::sys::Handle;
 
 /// The name of the checkpoint.
 const REDO: &str = "redo";
@@ -79,6 +80,8 @@ pub(crate) struct Teller {
 pub(crate) struct Unfinished {
     hints: Vec<(PathBytes, Hint)>,
     ended: Vec<Life>,
+    #[serde(default)]
+    folders: Whereabouts,
     /// When the last of its notices was read; older ones that a recorder has are done with.
     pub(crate) read_at: (i64, u32),
 }
@@ -87,12 +90,14 @@ impl Unfinished {
     pub(crate) fn new(
         hints: &BTreeMap<PathBytes, Hint>,
         ended: &Ended,
+        folders: &Whereabouts,
         read_at: (i64, u32),
     ) -> Self {
         let plain = |hint: &Hint| Hint { observed: None, ..hint.clone() };
         Self {
             hints: hints.iter().map(|(path, hint)| (path.clone(), plain(hint))).collect(),
             ended: ended.values().flatten().cloned().collect(),
+            folders: folders.clone(),
             read_at,
         }
     }
@@ -116,18 +121,18 @@ impl Unfinished {
         })
     }
 
-    /// The names that were made, whether or not they are gone again.
-    pub(crate) fn lives(&self) -> impl Iterator<Item = &Life> {
-        self.hints.iter().filter_map(|(_, hint)| hint.life.as_ref()).chain(&self.ended)
+    /// Folders that the baseline may not have, and where they were then.
+    pub(crate) fn folders(&self) -> &[(Handle, PathBytes)] {
+        &self.folders
     }
 
     /// What is left to be done of it.
-    pub(crate) fn into_parts(self) -> (BTreeMap<PathBytes, Hint>, Ended) {
+    pub(crate) fn into_parts(self) -> (BTreeMap<PathBytes, Hint>, Ended, Whereabouts) {
         let mut ended = Ended::new();
         for life in self.ended {
             ended.entry(life.path.clone()).or_default().push(life);
         }
-        (self.hints.into_iter().collect(), ended)
+        (self.hints.into_iter().collect(), ended, self.folders)
     }
 }
 

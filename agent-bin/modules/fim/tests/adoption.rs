@@ -160,3 +160,34 @@ async fn that_the_root_goes_is_told_by_inotify() {
 async fn that_the_root_goes_is_told_by_fanotify() {
     the_root_goes("fanotify").await;
 }
+
+/// A folder that is moved to where nothing is watched, and what goes on in it then.
+async fn a_folder_left(watcher: &'static str) {
+    let Some(mut station) = Station::new(watcher) else { return };
+    let outside = tempfile::tempdir().unwrap();
+    fs::create_dir_all(station.path("folder/inner")).unwrap();
+    station.start().await;
+    station.until_scanned().await;
+    fs::rename(station.path("folder"), outside.path().join("folder")).unwrap();
+    let left = [("deleted", "folder"), ("deleted", "folder/inner")];
+    station.until_told(&left).await;
+    for folder in ["folder", "folder/inner"] {
+        let file = outside.path().join(folder).join("file");
+        fs::write(&file, "1").unwrap();
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, "1").unwrap();
+    }
+    station.write("last", "1");
+    station.until_told(&[&[("created", "last")], &left[..]].concat()).await;
+    station.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_in_a_folder_that_has_left_is_not_told_by_inotify() {
+    a_folder_left("inotify").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_in_a_folder_that_has_left_is_not_told_by_fanotify() {
+    a_folder_left("fanotify").await;
+}

@@ -128,6 +128,14 @@ impl BaselineReader {
         self.one(sql, [watch], |row| Ok(PathBytes::new(row.get::<_, Vec<u8>>(0)?)))
     }
 
+    /// And the handle that it had.
+    pub(crate) fn ghost_handle_by_watch(&self, watch: i32) -> Result<Option<Handle>> {
+        let sql = "SELECT handle FROM ghosts WHERE watch = ? AND handle IS NOT NULL
+                   ORDER BY number DESC LIMIT 1";
+        let bytes: Option<Vec<u8>> = self.one(sql, [watch], |row| row.get(0))?;
+        Ok(bytes.and_then(|bytes| Handle::from_bytes(&bytes)))
+    }
+
     /// The folder of this watch; of several the one that was found last.
     pub(crate) fn folder_by_watch(&self, watch: i32) -> Result<Option<FolderId>> {
         let sql = "SELECT id FROM folders WHERE watch = ? ORDER BY id DESC LIMIT 1";

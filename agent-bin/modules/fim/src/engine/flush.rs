@@ -11,7 +11,7 @@ use crate::baseline::Op;
 use crate::book::{Book, BookError, Outcome, Sorted};
 use crate::change::Detected;
 use crate::entry::Kind;
-use crate::gather::{Ended, Hint, Inside};
+use crate::gather::{Ended, Hint, Inside, Whereabouts};
 use crate::path_bytes::PathBytes;
 use crate::tell::{TellError, Teller, Unfinished};
 
@@ -42,17 +42,14 @@ pub(crate) async fn flush(
     contents: Contents,
     watches: Option<FolderWatches>,
 ) -> Result<Flushed, TellError> {
-    let Contents { notices, hints, after, ended: all_ended, left, read_at } = contents;
+    let Contents { notices, hints, after, ended: mut all_ended, folders, left, read_at } = contents;
     let read_at = notices.iter().map(|notice| notice.read_at).fold(read_at, Ord::max);
-    let sort = move |book: &mut Book| {
-        book.sort(&notices, hints, &all_ended).map(|sorted| (sorted, all_ended))
-    };
-    let (book, (sorted, mut all_ended)) = in_book(book, sort).await?;
-    let Sorted { moves, hints, ended } = sorted;
+    let sort = move |book: &mut Book| book.sort(&notices, hints, folders);
+    let (book, Sorted { moves, hints, ended, folders }) = in_book(book, sort).await?;
     for (path, lives) in ended {
         all_ended.entry(path).or_default().extend(lives);
     }
-    let mut steps = Steps { several: left, resumed: left, read_at };
+    let mut steps = Steps { several: left, resumed: left, folders, read_at };
     let book = if moves.is_empty() {
         book
     } else {
@@ -92,13 +89,15 @@ struct Steps {
     several: bool,
     /// The instance before has begun with it.
     resumed: bool,
+    /// Where folders are that the baseline has elsewhere, or not yet.
+    folders: Whereabouts,
     read_at: (i64, u32),
 }
 
 impl Steps {
     /// What is still to be looked at is stored with the next step, each time anew, since a look may lead to more.
     fn leave(&mut self, teller: &mut Teller, hints: &BTreeMap<PathBytes, Hint>, ended: &Ended) {
-        let rest = Unfinished::new(hints, ended, self.read_at);
+        let rest = Unfinished::new(hints, ended, &self.folders, self.read_at);
         self.several |= !rest.is_empty();
         teller.leave(&rest);
     }

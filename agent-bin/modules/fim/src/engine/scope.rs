@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::watching::Read;
 use crate::baseline::BaselineReader;
-use crate::gather::Life;
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
 use crate::sys::Handle;
@@ -45,7 +44,7 @@ impl Scope {
     pub(super) fn remember<'a>(
         &mut self,
         notices: &[Notice],
-        lives: impl IntoIterator<Item = &'a Life>,
+        folders: impl IntoIterator<Item = &'a (Handle, PathBytes)>,
     ) {
         for notice in notices {
             if let (Parent::Handle(folder), Some(path)) = (&notice.parent, &notice.seen_at) {
@@ -55,8 +54,11 @@ impl Scope {
                 self.known.insert(folder.clone(), Whose::Ours);
             }
         }
-        for folder in lives.into_iter().filter(|life| life.folder) {
-            self.known.extend(folder.target.clone().map(|folder| (folder, Whose::Ours)));
+        for (folder, path) in folders {
+            // Those that had left have no path here.
+            if self.rules.of(path).is_some_and(|rule| rule.realtime) {
+                self.known.insert(folder.clone(), Whose::Ours);
+            }
         }
     }
 

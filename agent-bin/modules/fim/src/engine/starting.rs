@@ -230,7 +230,7 @@ fn begin_to_watch(
         return Ok((watching, left));
     }
     inherited.later_than(rest.read_at.0);
-    watching.scope.remember(&[], rest.lives());
+    watching.scope.remember(&[], rest.folders());
     let whole = watching.watch_filesystems(config, &realtime, inherited.fanotify, id, &mut left)?;
     watching.watch_folders(config, whole, inherited.inotify, id, &mut left)?;
     watching.later_than(rest.read_at.0);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::baseline::Op;
-use crate::gather::{Ended, Hint};
+use crate::gather::{Ended, Hint, Whereabouts};
 use crate::path_bytes::PathBytes;
 use crate::tell::Unfinished;
 use crate::watch::Notice;
@@ -26,6 +26,8 @@ pub(crate) struct Contents {
     pub(crate) hints: BTreeMap<PathBytes, Hint>,
     /// Names that came and went, of a window that the instance before did not finish.
     pub(crate) ended: Ended,
+    /// Where folders were when that window had been heard.
+    pub(crate) folders: Whereabouts,
     /// Whether such a window is among it, which is to be marked as done.
     pub(crate) left: bool,
     /// When the last notice of that window was read.
@@ -50,12 +52,13 @@ impl Window {
     /// Takes in what the instance before has left of a window.
     pub(crate) fn left(&mut self, rest: Unfinished, now: Instant) {
         self.contents.read_at = rest.read_at;
-        let (hints, ended) = rest.into_parts();
+        let (hints, ended, folders) = rest.into_parts();
         self.contents.left = !hints.is_empty() || !ended.is_empty();
         for (path, hint) in hints {
             self.hint(path, hint, now);
         }
         self.contents.ended = ended;
+        self.contents.folders = folders;
         self.hurry(now);
     }
 
@@ -76,7 +79,8 @@ impl Window {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Contents { notices, hints, after, ended, left, read_at: _ } = &self.contents;
+        let Contents { notices, hints, after, ended, left, folders: _, read_at: _ } =
+            &self.contents;
         notices.is_empty() && hints.is_empty() && after.is_empty() && ended.is_empty() && !left
     }
 

@@ -1,6 +1,6 @@
 //! What a rename does to what the baseline has, and to what was told before.
 
-use super::{Gathered, Hint, Inside, Known, hint_of};
+use super::{Gathered, Hint, Inside, Known, hint_of, is_aside};
 use crate::change::What;
 use crate::entry::{Entry, Kind};
 use crate::path_bytes::PathBytes;
@@ -16,36 +16,55 @@ impl Gathered {
         Ok(self.lives.is_alive(path) || self.row(path, known)?.is_some())
     }
 
-    /// Two names have changed places. `false` when that is not sure, or when only one of them is watched.
+    /// Two names have changed places. `false` when that is not sure, or when nothing is known of one of them.
     pub(super) fn exchanged<K: Known>(
         &mut self,
-        notice: &Notice,
+        first: &Notice,
+        second: &Notice,
         known: &mut K,
     ) -> Result<bool, K::Error> {
-        let Some((parent, name)) = &notice.renamed_to else { return Ok(false) };
-        let one = self.place(&notice.parent, &notice.name, notice.seen_at.as_ref(), known)?;
-        let (Some(one), Some(other)) = (one, self.place(parent, name, None, known)?) else {
-            return Ok(false);
+        let Some((parent, name)) = &first.renamed_to else { return Ok(false) };
+        let one = self.place(&first.parent, &first.name, first.seen_at.as_ref(), known)?;
+        let other = self.place(parent, name, None, known)?;
+        let (Some(one), Some(other)) = (&one, &other) else {
+            // What leaves goes first, so that it does not take along what comes.
+            let comes_first = one.is_none() && other.is_some() && first.target.is_some();
+            if comes_first {
+                self.told(second, known)?;
+                self.told(first, known)?;
+            }
+            return Ok(comes_first);
         };
         // Without the files it may be one thing that was moved there and back. Then only one of the names is known.
-        if notice.target.is_none()
-            && !(self.is_known(&one, known)? && self.is_known(&other, known)?)
-        {
+        if first.target.is_none() && !(self.is_known(one, known)? && self.is_known(other, known)?) {
             return Ok(false);
         }
-        if notice.target.is_some() && self.is_ahead(&one, &other, notice, known)? {
-            self.ahead(&one, &other, Hint { inside: Inside::Everything, ..hint_of(notice) });
+        let hint = || Hint { inside: Inside::Everything, ..hint_of(first) };
+        if first.target.is_some() && self.is_ahead(one, other, first, known)? {
+            self.ahead(one, other, hint());
             return Ok(true);
         }
+        let inside = !is_aside(one) && !is_aside(other);
         // No name has a zero.
         let aside = PathBytes::new(*b"/\0");
-        for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
-            self.follow(from, to);
-            self.places.moved(from.clone(), to.clone());
+        for (from, to) in [(one, &aside), (other, one), (&aside, other)] {
+            if inside {
+                self.follow(from, to);
+            } else {
+                self.folders.follow(from, to);
+            }
+            self.folders.moved(from.clone(), to.clone());
         }
-        for path in [one, other] {
-            let hint = Hint { inside: Inside::Everything, ..hint_of(notice) };
-            self.hint(path, hint);
+        for (notice, now) in [(first, other), (second, one)] {
+            if let (true, Some(folder)) = (notice.folder, &notice.target) {
+                self.folders.is_at(folder, now);
+            }
+        }
+        for path in [one, other].into_iter().filter(|path| !is_aside(path)) {
+            if !inside {
+                self.lives.left(path);
+            }
+            self.hint(path.clone(), hint());
         }
         Ok(true)
     }
@@ -77,20 +96,33 @@ impl Gathered {
         Ok(is_it.then_some(row))
     }
 
-    /// The folder that has left `from`, if the baseline has another one there already: a look was faster than this notice.
-    pub(super) fn taken_by_another<K: Known>(
+    /// Whether the baseline has another folder under `from` than what was moved: a look was faster than this notice.
+    pub(super) fn is_taken_by_another<K: Known>(
         &self,
         from: &PathBytes,
         notice: &Notice,
         known: &mut K,
-    ) -> Result<Option<Handle>, K::Error> {
-        let Some(folder) = notice.target.as_ref().filter(|_| notice.folder) else {
-            return Ok(None);
-        };
+    ) -> Result<bool, K::Error> {
+        let Some(moved) = &notice.target else { return Ok(false) };
+        if self.has_row_at(from, moved, known)? {
+            return Ok(false);
+        }
         let row = self.row(from, known)?.filter(|row| row.kind == Kind::Folder);
-        let (Some(_), Some(before)) = (row, self.overlay.before(from)) else { return Ok(None) };
-        let taken = !known.may_be_folder(&before, folder)?;
-        Ok(taken.then(|| folder.clone()))
+        let (Some(_), Some(before)) = (row, self.overlay.before(from)) else { return Ok(false) };
+        Ok(!notice.folder || !known.may_be_folder(&before, moved)?)
+    }
+
+    /// Whether the baseline has this folder, and where it had it is called `path` now.
+    fn has_row_at<K: Known>(
+        &self,
+        path: &PathBytes,
+        folder: &Handle,
+        known: &mut K,
+    ) -> Result<bool, K::Error> {
+        let folder = Parent::Handle(folder.clone());
+        let before = known.folder_in_baseline(&folder)?;
+        let now = before.and_then(|before| self.folders.now(&before));
+        Ok(now.as_ref() == Some(path) && known.has_row(&folder)?)
     }
 
     /// Whether the new name is in a watched folder of which nothing is known.
@@ -102,8 +134,7 @@ impl Gathered {
         let Some((parent, _)) = notice.renamed_to.as_ref().filter(|_| notice.stays) else {
             return Ok(false);
         };
-        let made = matches!(parent, Parent::Handle(handle) if self.made.contains_key(handle));
-        Ok(!made
+        Ok(self.folders.told(parent).is_none()
             && known.folder_in_baseline(parent)?.is_none()
             && known.folder_on_disk(parent).is_none())
     }
@@ -112,17 +143,17 @@ impl Gathered {
     pub(super) fn leaves<K: Known>(
         &mut self,
         from: PathBytes,
+        to: Option<&PathBytes>,
         notice: &Notice,
         known: &mut K,
     ) -> Result<(), K::Error> {
         // In a watched folder of which nobody knows where it was, and which is gone by now, it is told of where it was.
         if !self.is_in_unknown(notice, known)? {
             // What was made before it left came and went, as far as these folders are concerned.
-            self.made.retain(|_, path| path.below(&from).is_none());
             self.lives.left(&from);
-            if self.taken_by_another(&from, notice, known)?.is_none() {
-                self.places.removed(from.clone());
-            }
+            let folder = notice.target.as_ref().filter(|_| notice.folder);
+            let taken = self.is_taken_by_another(&from, notice, known)?;
+            self.folders.left(&from, to, folder, !taken);
         }
         self.hint(from, Hint { inside: Inside::Nothing, ..hint_of(notice) });
         Ok(())
@@ -130,6 +161,7 @@ impl Gathered {
 
     /// Has both names looked at of a folder that the baseline has under its new name already.
     pub(super) fn ahead(&mut self, from: &PathBytes, to: &PathBytes, plain: Hint) {
+        self.folders.follow(from, to);
         self.hint(from.clone(), plain.clone());
         self.hint(to.clone(), Hint { inside: Inside::Everything, ..plain });
     }
@@ -146,8 +178,7 @@ impl Gathered {
             return Ok(false);
         }
         if let Some(target) = &notice.target {
-            let there = known.folder_in_baseline(&Parent::Handle(target.clone()))?;
-            return Ok(there.and_then(|before| self.places.now(&before)).as_ref() == Some(to));
+            return self.has_row_at(to, target, known);
         }
         Ok(self.row(to, known)?.is_some_and(|row| row.kind == Kind::Folder))
     }

@@ -20,6 +20,10 @@ impl Known for Rows {
         Ok(self.0.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
+    fn has_row(&mut self, folder: &Parent) -> Result<bool, Self::Error> {
+        Ok(self.folder_in_baseline(folder)?.is_some())
+    }
+
     fn folder_on_disk(&mut self, _: &Parent) -> Option<PathBytes> {
         None
     }
@@ -79,7 +83,7 @@ fn renamed_to(from: (i32, &str), to: (i32, &str)) -> Notice {
 fn gathered(notices: &[Notice], rows: &mut Rows) -> (Vec<String>, Vec<String>) {
     let mut gathered = Gathered::default();
     let Ok(()) = gathered.all(notices, rows);
-    let (changes, hints, ended) = gathered.settle();
+    let Settled { changes, hints, ended, .. } = gathered.settle();
     let change = |change: &Change| match &change.what {
         What::Moved { from, .. } => format!("moved {from} {}", change.path),
         What::Deleted(_) => format!("deleted {}", change.path),
@@ -325,17 +329,17 @@ fn a_name_that_the_instance_before_saw_being_made_has_its_life_still() {
     let path = PathBytes::new("/w/a");
     let [first, second] = [created(Parent::Watch(1), "a"), deleted(Parent::Watch(1), "a")];
     let Ok(()) = gathered.all(&[first], &mut rows(&[]));
-    let (_, left, _) = gathered.settle();
+    let left = gathered.settle().hints;
     let mut next = Gathered::default();
-    next.told_before(left.clone(), &Ended::new());
-    let (_, hints, _) = next.settle();
+    let Ok(()) = next.told_before(left.clone(), Whereabouts::new(), &mut rows(&[]));
+    let hints = next.settle().hints;
     assert_eq!(hints, left);
     assert!(hints[&path].life.is_some());
 
     let mut next = Gathered::default();
-    next.told_before(left, &Ended::new());
+    let Ok(()) = next.told_before(left, Whereabouts::new(), &mut rows(&[]));
     let Ok(()) = next.all(&[second], &mut rows(&[]));
-    let (_, hints, ended) = next.settle();
+    let Settled { hints, ended, .. } = next.settle();
     assert!(hints[&path].life.is_none());
     assert_eq!(ended[&path].len(), 1);
 }
@@ -348,11 +352,11 @@ fn a_folder_that_the_instance_before_saw_being_made_is_known_although_it_is_gone
     let lost = |before: &[Notice]| {
         let mut first = Gathered::default();
         let Ok(()) = first.all(before, &mut rows(&[]));
-        let (_, left, ended) = first.settle();
+        let Settled { hints, folders, .. } = first.settle();
         let mut next = Gathered::default();
-        next.told_before(left, &ended);
+        let Ok(()) = next.told_before(hints, folders, &mut rows(&[]));
         let Ok(()) = next.all(&inside, &mut rows(&[]));
-        !next.settle().2.contains_key(&PathBytes::new("/w/d/x"))
+        !next.settle().ended.contains_key(&PathBytes::new("/w/d/x"))
     };
     assert!(lost(&[]), "nobody knows of the folder");
     assert!(!lost(std::slice::from_ref(&folder)));
