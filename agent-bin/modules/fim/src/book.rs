@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use crate::baseline::{Baseline, BaselineError, Below, FolderId, Op};
+use crate::baseline::{Baseline, BaselineError, Below, Op};
 use crate::change::{Change, Detected};
 use crate::entry::Entry;
 use crate::gather::{Ended, Gathered, Hint, Known, Settled, Whereabouts};
@@ -67,6 +67,15 @@ pub(crate) struct Sorted {
     pub(crate) folders: Whereabouts,
 }
 
+/// How sure it is where things are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sure {
+    /// The window before was not worked off.
+    pub(crate) unfinished: bool,
+    /// The kernel had nothing more to tell when the last notice was read.
+    pub(crate) all_is_heard: bool,
+}
+
 impl Book {
     /// The book over this baseline.
     pub(crate) fn new(
@@ -85,10 +94,11 @@ impl Book {
         notices: &[Notice],
         hints: BTreeMap<PathBytes, Hint>,
         folders: Whereabouts,
+        sure: Sure,
     ) -> Result<Sorted, BookError> {
         let mut gathered = Gathered::default();
-        gathered.told_before(hints, folders, self)?;
-        gathered.all(notices, self)?;
+        gathered.told_before(hints, folders, sure.unfinished, self)?;
+        gathered.all(notices, sure.all_is_heard, self)?;
         let Settled { changes, hints, ended, folders } = gathered.settle();
         let moves = changes.into_iter().map(Outcome::of_move).collect();
         Ok(Sorted { moves, hints, ended, folders })
@@ -222,31 +232,26 @@ impl Book {
     }
 }
 
-impl Book {
-    fn folder_with_row(&self, folder: &Parent) -> Result<Option<FolderId>, BookError> {
-        Ok(match folder {
-            Parent::Handle(handle) => self.baseline.folder_by_handle(handle)?,
-            Parent::Watch(watch) => self.baseline.folder_by_watch(*watch)?,
-        })
-    }
-}
-
 impl Known for Book {
     type Error = BookError;
 
-    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, BookError> {
-        if let Some(found) = self.folder_with_row(folder)? {
-            return Ok(self.baseline.path_of(found)?);
-        }
-        // It may be gone since a look was faster than what the kernel has to tell of the time before.
+    fn folder_row(&mut self, folder: &Parent) -> Result<Option<PathBytes>, BookError> {
+        let row = match folder {
+            Parent::Handle(handle) => self.baseline.folder_by_handle(handle)?,
+            Parent::Watch(watch) => self.baseline.folder_by_watch(*watch)?,
+        };
+        Ok(match row {
+            Some(row) => self.baseline.path_of(row)?,
+            None => None,
+        })
+    }
+
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, BookError> {
+        // A look was faster than what the kernel has to tell of the time before.
         Ok(match folder {
             Parent::Handle(handle) => self.baseline.ghost_by_handle(handle)?,
             Parent::Watch(watch) => self.baseline.ghost_by_watch(*watch)?,
         })
-    }
-
-    fn has_row(&mut self, folder: &Parent) -> Result<bool, BookError> {
-        Ok(self.folder_with_row(folder)?.is_some())
     }
 
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes> {

@@ -21,17 +21,24 @@ use hint::hint_of;
 use lives::Lives;
 use moves::is_exchange;
 
-pub(crate) use folders::Whereabouts;
+pub(crate) use folders::{At, Whereabouts};
 pub(crate) use hint::{Hint, Inside};
 pub(crate) use lives::Life;
 
 /// What the baseline and the kernel say when they are asked.
 pub(crate) trait Known {
     type Error;
-    /// Under which path the baseline has this folder, or had it when it was removed lately.
-    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error>;
-    /// Whether the baseline has it still.
-    fn has_row(&mut self, folder: &Parent) -> Result<bool, Self::Error>;
+    /// Under which path the baseline has this folder.
+    fn folder_row(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error>;
+    /// Under which path it had it when the row was removed lately, and a number that grows with time.
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error>;
+    /// Under which path it has or had it.
+    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
+        Ok(match self.folder_row(folder)? {
+            Some(path) => Some(path),
+            None => self.folder_gone(folder)?.map(|(path, _)| path),
+        })
+    }
     /// Under which path it is found now.
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes>;
     /// What the baseline has under this path.
@@ -79,14 +86,15 @@ impl Gathered {
         hint.add_to(&mut self.hints, path);
     }
 
-    /// Takes in what was told before, and came to this.
+    /// Takes in what was told before, and came to this. `unfinished`: it was not worked off.
     pub(crate) fn told_before<K: Known>(
         &mut self,
         hints: BTreeMap<PathBytes, Hint>,
         folders: Whereabouts,
+        unfinished: bool,
         known: &mut K,
     ) -> Result<(), K::Error> {
-        self.folders.told_before(folders, &hints, known)?;
+        self.folders.told_before(folders, unfinished, known)?;
         for (path, mut hint) in hints {
             if let Some(life) = hint.life.take() {
                 self.lives.made_before(&path, life);
@@ -96,13 +104,14 @@ impl Gathered {
         Ok(())
     }
 
-    /// Takes in notices of the kernel, in their order.
+    /// Takes in notices of the kernel, in their order. `heard`: there were no more when the last of them was read.
     pub(crate) fn all<K: Known>(
         &mut self,
         notices: &[Notice],
+        heard: bool,
         known: &mut K,
     ) -> Result<(), K::Error> {
-        self.folders.expect(notices);
+        self.folders.expect(notices, heard, known)?;
         let mut rest = notices;
         while let [first, after @ ..] = rest {
             rest = after;
@@ -138,8 +147,8 @@ impl Gathered {
             return Ok(());
         }
         if notice.created {
-            let row = self.row(&at, known)?;
-            self.lives.made(&at, notice, row.is_some());
+            let has_row = self.row(&at, known)?.is_some() || has_row_of(notice, known)?;
+            self.lives.made(&at, notice, has_row);
         } else if notice.deleted {
             self.lives.removed(&at, notice);
         }
@@ -215,7 +224,10 @@ impl Gathered {
         known: &mut K,
     ) -> Result<(), K::Error> {
         let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
-        if notice.target.is_some() && self.is_ahead(&from, &to, notice, known)? {
+        // Nothing goes into itself: where one of the names is, is not known any more.
+        let unsure = from != to && to.below(&from).is_some();
+        if unsure || notice.target.is_some() && self.is_ahead(&from, &to, notice, known)? {
+            self.folders.follow(&from, &to);
             self.ahead(&from, &to, plain);
             return Ok(());
         }
@@ -225,6 +237,7 @@ impl Gathered {
             && notice.target.is_none()
             && self.is_ahead(&from, &to, notice, known)?
         {
+            self.folders.follow(&from, &to);
             self.ahead(&from, &to, plain);
             return Ok(());
         }
@@ -314,6 +327,14 @@ impl Gathered {
         let found: BTreeMap<PathBytes, Entry> = rows.into_iter().filter_map(still).collect();
         Ok(found.into_iter().rev().collect())
     }
+}
+
+/// Whether the baseline has the name in its folder, wherever it has that.
+fn has_row_of<K: Known>(notice: &Notice, known: &mut K) -> Result<bool, K::Error> {
+    Ok(match known.folder_row(&notice.parent)? {
+        Some(folder) => known.row(&folder.join(&notice.name))?.is_some(),
+        None => false,
+    })
 }
 
 #[cfg(test)]

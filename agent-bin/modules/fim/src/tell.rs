@@ -18,7 +18,7 @@ use crate::baseline::Op;
 use crate::book::{Book, BookError, Outcome};
 use crate::change::What;
 use crate::event;
-use crate::gather::{Ended, Hint, Life, Whereabouts};
+use crate::gather::{At, Ended, Hint, Life, Whereabouts};
 use crate::path_bytes::PathBytes;
 use crate::phase::Phase;
 use crate::rules::Rules;
@@ -108,8 +108,8 @@ impl Unfinished {
     }
 
     /// Nothing: the window is done with.
-    pub(crate) fn nothing(read_at: (i64, u32)) -> Self {
-        Self { read_at, ..Self::default() }
+    pub(crate) fn nothing(read_at: (i64, u32), folders: &Whereabouts) -> Self {
+        Self { read_at, folders: folders.clone(), ..Self::default() }
     }
 
     /// What the instance before has left.
@@ -122,7 +122,7 @@ impl Unfinished {
     }
 
     /// Folders that the baseline may not have, and where they were then.
-    pub(crate) fn folders(&self) -> &[(Handle, PathBytes)] {
+    pub(crate) fn folders(&self) -> &[(Handle, At)] {
         &self.folders
     }
 
@@ -217,9 +217,13 @@ impl Teller {
     }
 
     /// Stores that the window is done with.
-    pub(crate) async fn end_window(&mut self, read_at: (i64, u32)) -> Result<(), TellError> {
+    pub(crate) async fn end_window(
+        &mut self,
+        read_at: (i64, u32),
+        folders: &Whereabouts,
+    ) -> Result<(), TellError> {
         self.unfinished = None;
-        let value = serde_json::to_vec(&Unfinished::nothing(read_at)).ok();
+        let value = serde_json::to_vec(&Unfinished::nothing(read_at, folders)).ok();
         let done = Checkpoint { key: WINDOW.to_owned(), value };
         self.publish(Batch { events: Vec::new(), checkpoints: vec![done] }).await
     }

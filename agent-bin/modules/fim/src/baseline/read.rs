@@ -116,16 +116,16 @@ impl BaselineReader {
         self.one(sql, [handle.to_bytes()], |row| Ok(FolderId(row.get(0)?)))
     }
 
-    /// Where a folder was that has been removed lately.
-    pub(crate) fn ghost_by_handle(&self, handle: &Handle) -> Result<Option<PathBytes>> {
-        let sql = "SELECT path FROM ghosts WHERE handle = ? ORDER BY number DESC LIMIT 1";
-        self.one(sql, [handle.to_bytes()], |row| Ok(PathBytes::new(row.get::<_, Vec<u8>>(0)?)))
+    /// Where a folder was that has been removed lately, and the number of the list that did it.
+    pub(crate) fn ghost_by_handle(&self, handle: &Handle) -> Result<Option<(PathBytes, i64)>> {
+        let sql = "SELECT path, number FROM ghosts WHERE handle = ? ORDER BY number DESC LIMIT 1";
+        self.one(sql, [handle.to_bytes()], ghost)
     }
 
     /// The same for the folder of this watch.
-    pub(crate) fn ghost_by_watch(&self, watch: i32) -> Result<Option<PathBytes>> {
-        let sql = "SELECT path FROM ghosts WHERE watch = ? ORDER BY number DESC LIMIT 1";
-        self.one(sql, [watch], |row| Ok(PathBytes::new(row.get::<_, Vec<u8>>(0)?)))
+    pub(crate) fn ghost_by_watch(&self, watch: i32) -> Result<Option<(PathBytes, i64)>> {
+        let sql = "SELECT path, number FROM ghosts WHERE watch = ? ORDER BY number DESC LIMIT 1";
+        self.one(sql, [watch], ghost)
     }
 
     /// And the handle that it had.
@@ -327,4 +327,8 @@ pub(super) fn place(
         folder = subfolder(connection, at, name)?;
     }
     Ok(None)
+}
+
+fn ghost(row: &Row<'_>) -> rusqlite::Result<(PathBytes, i64)> {
+    Ok((PathBytes::new(row.get::<_, Vec<u8>>(0)?), row.get(1)?))
 }

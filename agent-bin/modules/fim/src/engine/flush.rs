@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use super::folder_watches::FolderWatches;
 use super::window::Contents;
 use crate::baseline::Op;
-use crate::book::{Book, BookError, Outcome, Sorted};
+use crate::book::{Book, BookError, Outcome, Sorted, Sure};
 use crate::change::Detected;
 use crate::entry::Kind;
 use crate::gather::{Ended, Hint, Inside, Whereabouts};
@@ -33,6 +33,8 @@ pub(crate) struct Flushed {
     pub(crate) troubles: Vec<(PathBytes, io::Error)>,
     /// Why folders are not watched.
     pub(crate) unwatched: Option<String>,
+    /// Where folders are that a look may have missed.
+    pub(crate) folders: Whereabouts,
 }
 
 /// Works off `contents`. When it fails nothing is lost: what was not told is decided again by the next instance.
@@ -42,9 +44,21 @@ pub(crate) async fn flush(
     contents: Contents,
     watches: Option<FolderWatches>,
 ) -> Result<Flushed, TellError> {
-    let Contents { notices, hints, after, ended: mut all_ended, folders, left, read_at } = contents;
+    let Contents {
+        notices,
+        hints,
+        after,
+        ended: mut all_ended,
+        folders,
+        left,
+        read_at,
+        lost,
+        all_is_heard,
+    } = contents;
+    let folders = if lost { Whereabouts::new() } else { folders };
     let read_at = notices.iter().map(|notice| notice.read_at).fold(read_at, Ord::max);
-    let sort = move |book: &mut Book| book.sort(&notices, hints, folders);
+    let sure = Sure { unfinished: left, all_is_heard };
+    let sort = move |book: &mut Book| book.sort(&notices, hints, folders, sure);
     let (book, Sorted { moves, hints, ended, folders }) = in_book(book, sort).await?;
     for (path, lives) in ended {
         all_ended.entry(path).or_default().extend(lives);
@@ -57,7 +71,13 @@ pub(crate) async fn flush(
         // What was told of moves cannot be found again by looking.
         teller.tell_at_once(book, moves).await?
     };
-    let flushed = Flushed { book, to_scan: Vec::new(), troubles: Vec::new(), unwatched: None };
+    let flushed = Flushed {
+        book,
+        to_scan: Vec::new(),
+        troubles: Vec::new(),
+        unwatched: None,
+        folders: Whereabouts::new(),
+    };
     let mut flushing = Flushing { flushed, teller, watches, ended: all_ended, steps };
     let mut left = hints;
     while !left.is_empty() {
@@ -68,8 +88,9 @@ pub(crate) async fn flush(
     let Flushing { mut flushed, mut teller, ended, steps, .. } = flushing;
     flushed.book = teller.tell(flushed.book, Book::rest(ended)).await?;
     if steps.several {
-        teller.end_window(steps.read_at).await?;
+        teller.end_window(steps.read_at, &steps.folders).await?;
     }
+    flushed.folders = steps.folders;
     let (book, ()) = in_book(flushed.book, move |book| book.note(&after)).await?;
     flushed.book = book;
     Ok(flushed)

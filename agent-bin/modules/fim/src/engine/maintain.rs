@@ -44,10 +44,10 @@ impl Engine {
 
     /// Reads what the kernel has to tell, unless the module was asked meanwhile whether it is ready.
     ///
-    /// Returns whether there was anything.
-    pub(super) fn read(&mut self) -> Result<bool, TellError> {
+    /// Returns how many bytes there were, `None` when it has not read.
+    pub(super) fn read(&mut self) -> Result<Option<usize>, TellError> {
         if !self.shared.begin("reading what the kernel tells", Phase::Open) {
-            return Ok(false);
+            return Ok(None);
         }
         let now = Instant::now();
         let read = self.watching.read().map_err(TellError::Queue)?;
@@ -60,7 +60,7 @@ impl Engine {
         if read.overflowed {
             self.overflowed();
         }
-        Ok(read.bytes > 0)
+        Ok(Some(read.bytes))
     }
 
     /// Begins to work off the window. What the kernel has told by now is part of it, so that nothing is looked at before it was
@@ -69,9 +69,15 @@ impl Engine {
         if *self.phase.borrow() == Phase::Open {
             // Not for ever: others may write faster than this reads.
             for _ in 0..MOST_READS {
-                if !self.watching.has_room() || !self.read()? {
+                if !self.watching.has_room() {
                     break;
                 }
+                match self.read()? {
+                    Some(0) => self.window.contents.all_is_heard = true,
+                    Some(_) => continue,
+                    None => {}
+                }
+                break;
             }
             // A scan gets on beside changes that never end.
             while let Some(findings) = self.scanning.waiting_findings() {
@@ -88,8 +94,9 @@ impl Engine {
 
     /// A window was worked off: what was read for it is not needed any more.
     pub(super) async fn flushed(&mut self, flushed: Flushed) -> Result<(), TellError> {
-        let Flushed { book, to_scan, troubles, unwatched } = flushed;
+        let Flushed { book, to_scan, troubles, unwatched, folders } = flushed;
         self.book = Some(book);
+        self.window.contents.folders = folders;
         self.watching.forget();
         self.check_waiting().await;
         for (path, error) in troubles {
@@ -220,6 +227,7 @@ impl Engine {
 
     /// Something is lost in the kernel's queue: everything that is watched may have changed.
     fn overflowed(&mut self) {
+        self.window.contents.lost = true;
         if self.scanning.overflow_is_due() {
             return;
         }

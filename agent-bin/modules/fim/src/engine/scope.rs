@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::watching::Read;
 use crate::baseline::BaselineReader;
+use crate::gather::At;
 use crate::path_bytes::PathBytes;
 use crate::rules::Rules;
 use crate::sys::Handle;
@@ -44,7 +45,7 @@ impl Scope {
     pub(super) fn remember<'a>(
         &mut self,
         notices: &[Notice],
-        folders: impl IntoIterator<Item = &'a (Handle, PathBytes)>,
+        folders: impl IntoIterator<Item = &'a (Handle, At)>,
     ) {
         for notice in notices {
             if let (Parent::Handle(folder), Some(path)) = (&notice.parent, &notice.seen_at) {
@@ -54,7 +55,7 @@ impl Scope {
                 self.known.insert(folder.clone(), Whose::Ours);
             }
         }
-        for (folder, path) in folders {
+        for (folder, At { path, .. }) in folders {
             // Those that had left have no path here.
             if self.rules.of(path).is_some_and(|rule| rule.realtime) {
                 self.known.insert(folder.clone(), Whose::Ours);

@@ -26,12 +26,16 @@ pub(crate) struct Contents {
     pub(crate) hints: BTreeMap<PathBytes, Hint>,
     /// Names that came and went, of a window that the instance before did not finish.
     pub(crate) ended: Ended,
-    /// Where folders were when that window had been heard.
+    /// Where folders were when the window before had been heard.
     pub(crate) folders: Whereabouts,
     /// Whether such a window is among it, which is to be marked as done.
     pub(crate) left: bool,
     /// When the last notice of that window was read.
     pub(crate) read_at: (i64, u32),
+    /// Something was not heard: where folders were says nothing any more.
+    pub(crate) lost: bool,
+    /// The kernel had nothing more to tell when the last notice was read.
+    pub(crate) all_is_heard: bool,
     /// Applied when everything else was told: folders that a scan is through with, rows that are not watched any more.
     pub(crate) after: Vec<Op>,
 }
@@ -79,8 +83,17 @@ impl Window {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        let Contents { notices, hints, after, ended, left, folders: _, read_at: _ } =
-            &self.contents;
+        let Contents {
+            notices,
+            hints,
+            after,
+            ended,
+            left,
+            folders: _,
+            lost: _,
+            read_at: _,
+            all_is_heard: _,
+        } = &self.contents;
         notices.is_empty() && hints.is_empty() && after.is_empty() && ended.is_empty() && !left
     }
 

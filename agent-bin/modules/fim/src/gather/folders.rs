@@ -1,57 +1,105 @@
 //! Where folders are as far as was told, while the baseline has them elsewhere or not at all: decides, and touches nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use super::{Hint, Known};
+use serde::{Deserialize, Serialize};
+
+use super::Known;
 use crate::overlay::{Overlay, renamed};
 use crate::path_bytes::PathBytes;
 use crate::sys::Handle;
 use crate::watch::{Notice, Parent};
 
+/// For so many windows what has left is followed, in case it comes back.
+const MOST_QUIET: u32 = 20;
+
+/// Folders that are kept in mind from window to window.
+const MOST_KEPT: usize = 4_096;
+
 /// Folders that may not be where the baseline has them, and where they are.
-pub(crate) type Whereabouts = Vec<(Handle, PathBytes)>;
+pub(crate) type Whereabouts = Vec<(Handle, At)>;
+
+/// Where a folder is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct At {
+    pub(crate) path: PathBytes,
+    /// In so many windows nothing was told of it; 0 when it was told in this one.
+    quiet: u32,
+}
 
 /// Where folders are.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
-    /// Those that were made or moved.
-    told: HashMap<Handle, PathBytes>,
-    /// Where everything else is that the baseline has.
-    places: Overlay,
-    /// And where those are that it has no more since they were not found there.
-    gone: Overlay,
-    /// How many moves of folders are still to be heard, and how many of them to where nothing is watched.
-    moves_to_come: usize,
-    leaves_to_come: usize,
+    /// Those that were made or moved, lately.
+    told: HashMap<Handle, At>,
+    /// Where those of them are in the beginning that the baseline has elsewhere.
+    rows: BTreeMap<PathBytes, PathBytes>,
+    /// Of those that it had elsewhere: until when, and where they are in the beginning.
+    gone: BTreeMap<PathBytes, Vec<(i64, PathBytes)>>,
+    /// What was moved since then.
+    moves: Overlay,
+    /// What moves of folders are still to be heard: where the baseline has or had these.
+    to_come: VecDeque<PathBytes>,
+    /// Nothing more has happened, as far as the kernel says.
+    all_is_heard: bool,
+    /// What was told before was not worked off.
+    unfinished: bool,
 }
 
 impl Folders {
-    /// Takes in where they were when the instance before had heard a window and had not worked it off; `hints` are left of it.
+    /// Takes in where they were after the window before, which may be `unfinished`. Looks may have missed some of them, or found
+    /// them where they are to be told to have gone.
     pub(super) fn told_before<K: Known>(
         &mut self,
         folders: Whereabouts,
-        hints: &BTreeMap<PathBytes, Hint>,
+        unfinished: bool,
         known: &mut K,
     ) -> Result<(), K::Error> {
-        let (mut with_rows, mut gone) = (Vec::new(), Vec::new());
-        for (folder, now) in &folders {
+        self.unfinished = unfinished;
+        let older = |(folder, at): (_, At)| (folder, At { quiet: at.quiet + 1, ..at });
+        self.told.extend(folders.into_iter().map(older));
+        self.put_right(known)
+    }
+
+    /// What is in the folders of which is told where they are is there as well, wherever the baseline has it.
+    fn put_right<K: Known>(&mut self, known: &mut K) -> Result<(), K::Error> {
+        (self.rows, self.gone) = Default::default();
+        for (folder, at) in &self.told {
             let handle = Parent::Handle(folder.clone());
-            let Some(before) = known.folder_in_baseline(&handle)? else { continue };
-            let has_row = known.has_row(&handle)?;
-            if has_row { &mut with_rows } else { &mut gone }.push((before, folder, now));
+            self.rows.extend(known.folder_row(&handle)?.map(|row| (row, at.path.clone())));
+            if let Some((path, until)) = known.folder_gone(&handle)? {
+                self.gone.entry(path).or_default().push((until, at.path.clone()));
+            }
         }
-        // What is above goes first.
-        with_rows.sort();
-        gone.sort();
-        // Where a name was looked at, its row may be ahead of what is told next.
-        with_rows.retain(|(before, folder, _)| {
-            let folder = Parent::Handle((*folder).clone());
-            hints.contains_key(before) || known.folder_on_disk(&folder).as_ref() != Some(before)
-        });
-        move_all(&mut self.places, &with_rows);
-        move_all(&mut self.gone, &gone);
-        self.told.extend(folders);
         Ok(())
+    }
+
+    /// Where something is in the beginning that has this row.
+    fn of_row(&self, row: &PathBytes) -> PathBytes {
+        self.with_above(row, |above| self.rows.get(above).cloned())
+    }
+
+    /// Where something is in the beginning that had this row `until` then: with a folder that was there for so long.
+    fn of_gone(&self, row: &PathBytes, until: i64) -> PathBytes {
+        self.with_above(row, |above| {
+            let longer = self.gone.get(above)?.iter().filter(|(other, _)| *other >= until);
+            longer.min().filter(|_| above != row).map(|(_, now)| now.clone())
+        })
+    }
+
+    fn with_above(
+        &self,
+        row: &PathBytes,
+        of: impl Fn(&PathBytes) -> Option<PathBytes>,
+    ) -> PathBytes {
+        let mut above = Some(row.clone());
+        while let Some(folder) = above {
+            if let Some(now) = of(&folder).and_then(|now| renamed(row, &folder, &now)) {
+                return now;
+            }
+            above = folder.split().map(|(parent, _)| parent);
+        }
+        row.clone()
     }
 
     /// The folder, where it is now; `None` when nobody knows.
@@ -64,68 +112,129 @@ impl Folders {
         if let Some(told) = self.told(folder) {
             return Ok(Some(told.clone()));
         }
-        let Some(before) = known.folder_in_baseline(folder)? else {
+        if let Some(row) = known.folder_row(folder)? {
+            return Ok(self.moves.last_known(&self.of_row(&row)));
+        }
+        let Some((before, until)) = known.folder_gone(folder)? else {
             return Ok(seen_at.cloned().or_else(|| known.folder_on_disk(folder)));
         };
-        if known.has_row(folder)? {
-            return Ok(self.places.last_known(&before));
-        }
-        let told = self.gone.last_known(&before);
-        if told.as_ref().is_some_and(is_aside) {
+        let told = self.moves.last_known(&self.of_gone(&before, until));
+        if told.as_ref() != Some(&before) {
             return Ok(told);
         }
-        // It was looked for and not found there. Where it is, it was already, unless it is still to be told how it went there.
-        Ok(match known.folder_on_disk(folder) {
-            Some(now) if known.watched(&now) && self.moves_to_come == 0 => Some(now),
-            Some(now) if !known.watched(&now) && self.leaves_to_come == 0 => None,
-            Some(_) | None => told,
-        })
+        // It was looked for and not found there. So it is where it went, unless that is still to be heard.
+        let to_be_heard =
+            !self.all_is_heard || self.to_come.iter().any(|moved| before.below(moved).is_some());
+        match known.folder_on_disk(folder) {
+            Some(now) if !to_be_heard => Ok(known.watched(&now).then_some(now)),
+            Some(_) | None => Ok(told),
+        }
     }
 
-    /// These are to be heard, one after the other.
-    pub(super) fn expect(&mut self, notices: &[Notice]) {
-        let count = |is_it: fn(&Notice) -> bool| notices.iter().filter(|one| is_it(one)).count();
-        self.moves_to_come = count(may_be_moved);
-        self.leaves_to_come = count(may_leave);
+    /// These are to be heard, one after the other. `all`: the kernel had nothing more to tell when the last of them was read.
+    pub(super) fn expect<K: Known>(
+        &mut self,
+        notices: &[Notice],
+        all: bool,
+        known: &mut K,
+    ) -> Result<(), K::Error> {
+        self.all_is_heard = all;
+        for moved in notices.iter().filter(|notice| may_be_moved(notice)) {
+            let before = match &moved.target {
+                Some(folder) => known.folder_in_baseline(&Parent::Handle(folder.clone()))?,
+                None => {
+                    let parent = known.folder_in_baseline(&moved.parent)?;
+                    parent.map(|parent| parent.join(&moved.name))
+                }
+            };
+            self.to_come.push_back(before.unwrap_or_else(nowhere));
+        }
+        self.rewind(notices, known)
+    }
+
+    /// Puts folders back to where they are before their first move, should a look have found them where they are after it.
+    fn rewind<K: Known>(&mut self, notices: &[Notice], known: &mut K) -> Result<(), K::Error> {
+        let mut first = HashMap::new();
+        for notice in notices.iter().filter(|notice| may_be_moved(notice)) {
+            if let Some(folder) = &notice.target {
+                first.entry(folder).or_insert(notice);
+            }
+        }
+        let told_before: HashSet<Handle> = self.told.keys().cloned().collect();
+        first.retain(|folder, _| !told_before.contains(*folder));
+        // Once more, since where one of them is may depend on where others are.
+        for _ in 0..2 {
+            let mut told = Vec::new();
+            for folder in first.keys() {
+                let handle = Parent::Handle((*folder).clone());
+                let path = self.first_place(&handle, None, &first, known)?;
+                told.extend(path.map(|path| ((*folder).clone(), At { path, quiet: 1 })));
+            }
+            self.told.extend(told);
+            self.put_right(known)?;
+        }
+        Ok(())
+    }
+
+    /// Where a folder is before anything is heard; the first moves of those that are moved say that.
+    fn first_place<K: Known>(
+        &self,
+        folder: &Parent,
+        seen_at: Option<&PathBytes>,
+        first: &HashMap<&Handle, &Notice>,
+        known: &mut K,
+    ) -> Result<Option<PathBytes>, K::Error> {
+        let moved = match folder {
+            Parent::Handle(handle) => first.get(handle),
+            Parent::Watch(_) => None,
+        };
+        let Some(moved) = moved else { return self.place(folder, seen_at, known) };
+        let parent = self.first_place(&moved.parent, moved.seen_at.as_ref(), first, known)?;
+        Ok(parent.map(|parent| parent.join(&moved.name)).filter(|path| known.watched(path)))
     }
 
     /// This one is heard now.
     pub(super) fn hear(&mut self, notice: &Notice) {
-        self.moves_to_come -= usize::from(may_be_moved(notice));
-        self.leaves_to_come -= usize::from(may_leave(notice));
+        if may_be_moved(notice) {
+            self.to_come.pop_front();
+        }
+    }
+
+    /// Whether where the baseline has something can be ahead of all that is heard in this window.
+    pub(super) fn may_be_ahead(&self) -> bool {
+        !self.all_is_heard
     }
 
     /// Where notices alone say that it is.
     pub(super) fn told(&self, folder: &Parent) -> Option<&PathBytes> {
         match folder {
-            Parent::Handle(handle) => self.told.get(handle),
+            Parent::Handle(handle) => self.told.get(handle).map(|at| &at.path),
             Parent::Watch(_) => None,
         }
     }
 
     /// Where the rows are now that the baseline has under `before`.
     pub(super) fn now(&self, before: &PathBytes) -> Option<PathBytes> {
-        self.places.now(before)
+        self.moves.now(&self.of_row(before))
     }
 
     /// A folder was made here, or has come here.
     pub(super) fn is_at(&mut self, folder: &Handle, path: &PathBytes) {
-        self.told.insert(folder.clone(), path.clone());
+        self.told.insert(folder.clone(), At { path: path.clone(), quiet: 0 });
     }
 
     /// Folders of which only notices tell follow one that is moved.
     pub(super) fn follow(&mut self, from: &PathBytes, to: &PathBytes) {
-        for path in self.told.values_mut() {
-            if let Some(now) = renamed(path, from, to) {
-                *path = now;
+        for at in self.told.values_mut() {
+            if let Some(path) = renamed(&at.path, from, to) {
+                *at = At { path, quiet: 0 };
             }
         }
     }
 
     /// And so do those that the baseline has.
     pub(super) fn moved(&mut self, from: PathBytes, to: PathBytes) {
-        self.gone.moved(from.clone(), to.clone());
-        self.places.moved(from, to);
+        self.moves.moved(from, to);
     }
 
     /// What was at `from` is moved with all that is in it: this folder, if it is one and the kernel says which. `to` is where
@@ -138,10 +247,9 @@ impl Folders {
         rows: bool,
     ) {
         let Some(folder) = folder else {
-            self.told.retain(|_, path| path.below(from).is_none());
+            self.told.retain(|_, at| at.path.below(from).is_none());
             if rows {
-                self.places.removed(from.clone());
-                self.gone.removed(from.clone());
+                self.moves.removed(from.clone());
             }
             return;
         };
@@ -165,26 +273,19 @@ impl Folders {
 
     /// Where a folder is that has left.
     pub(super) fn followed(&self, folder: &Handle) -> Option<PathBytes> {
-        self.told.get(folder).filter(|path| is_aside(path)).cloned()
+        self.told.get(folder).map(|at| at.path.clone()).filter(is_aside)
     }
 
-    /// What the next instance is to know, should this one end before the window is worked off.
+    /// What is to be known when the next window is heard, also by another instance. Where nothing was told of one for a whole
+    /// window, looks have found it where it was.
     pub(super) fn whereabouts(self) -> Whereabouts {
-        self.told.into_iter().collect()
-    }
-}
-
-/// Where the baseline has or had a folder, and where it is.
-type Moved<'a> = (PathBytes, &'a Handle, &'a PathBytes);
-
-/// All go aside first: one may be where another has been.
-fn move_all(places: &mut Overlay, folders: &[Moved<'_>]) {
-    for (before, folder, _) in folders {
-        let last = places.last_known(before).unwrap_or_else(|| before.clone());
-        places.moved(last, aside("before", folder));
-    }
-    for (_, folder, now) in folders {
-        places.moved(aside("before", folder), (*now).clone());
+        let all = self.unfinished || !self.all_is_heard;
+        let most = |at: &At| if is_aside(&at.path) { MOST_QUIET } else { 0 };
+        let mut kept: Whereabouts =
+            self.told.into_iter().filter(|(_, at)| all || at.quiet <= most(at)).collect();
+        kept.sort_by_key(|(_, at)| at.quiet);
+        kept.truncate(MOST_KEPT);
+        kept
     }
 }
 
@@ -194,12 +295,9 @@ fn may_be_moved(notice: &Notice) -> bool {
     notice.folder && (notice.renamed_to.is_some() || by_watch && notice.deleted)
 }
 
-fn may_leave(notice: &Notice) -> bool {
-    let outside = match notice.parent {
-        Parent::Handle(_) => !notice.stays,
-        Parent::Watch(_) => notice.renamed_to.is_none(),
-    };
-    outside && may_be_moved(notice)
+/// A path that nothing has.
+fn nowhere() -> PathBytes {
+    PathBytes::new(*b"/\0nowhere")
 }
 
 /// Whether this is where what has left is followed, in case it comes back.

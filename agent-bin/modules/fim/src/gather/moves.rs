@@ -40,14 +40,16 @@ impl Gathered {
             return Ok(false);
         }
         let hint = || Hint { inside: Inside::Everything, ..hint_of(first) };
+        // No name has a zero.
+        let aside = PathBytes::new(*b"/\0");
+        let three = [(one, &aside), (other, one), (&aside, other)];
         if first.target.is_some() && self.is_ahead(one, other, first, known)? {
+            three.iter().for_each(|(from, to)| self.folders.follow(from, to));
             self.ahead(one, other, hint());
             return Ok(true);
         }
         let inside = !is_aside(one) && !is_aside(other);
-        // No name has a zero.
-        let aside = PathBytes::new(*b"/\0");
-        for (from, to) in [(one, &aside), (other, one), (&aside, other)] {
+        for (from, to) in three {
             if inside {
                 self.follow(from, to);
             } else {
@@ -103,7 +105,9 @@ impl Gathered {
         notice: &Notice,
         known: &mut K,
     ) -> Result<bool, K::Error> {
-        let Some(moved) = &notice.target else { return Ok(false) };
+        let Some(moved) = notice.target.as_ref().filter(|_| self.folders.may_be_ahead()) else {
+            return Ok(false);
+        };
         if self.has_row_at(from, moved, known)? {
             return Ok(false);
         }
@@ -120,9 +124,8 @@ impl Gathered {
         known: &mut K,
     ) -> Result<bool, K::Error> {
         let folder = Parent::Handle(folder.clone());
-        let before = known.folder_in_baseline(&folder)?;
-        let now = before.and_then(|before| self.folders.now(&before));
-        Ok(now.as_ref() == Some(path) && known.has_row(&folder)?)
+        let now = known.folder_row(&folder)?.and_then(|row| self.folders.now(&row));
+        Ok(now.as_ref() == Some(path))
     }
 
     /// Whether the new name is in a watched folder of which nothing is known.
@@ -161,7 +164,6 @@ impl Gathered {
 
     /// Has both names looked at of a folder that the baseline has under its new name already.
     pub(super) fn ahead(&mut self, from: &PathBytes, to: &PathBytes, plain: Hint) {
-        self.folders.follow(from, to);
         self.hint(from.clone(), plain.clone());
         self.hint(to.clone(), Hint { inside: Inside::Everything, ..plain });
     }

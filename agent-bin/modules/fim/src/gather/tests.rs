@@ -11,7 +11,7 @@ struct Rows(BTreeMap<PathBytes, Entry>);
 impl Known for Rows {
     type Error = std::convert::Infallible;
 
-    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
+    fn folder_row(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
         let number = match folder {
             Parent::Watch(number) => *number as u64,
             Parent::Handle(handle) => u64::from(handle.bytes[0]),
@@ -20,8 +20,8 @@ impl Known for Rows {
         Ok(self.0.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
-    fn has_row(&mut self, folder: &Parent) -> Result<bool, Self::Error> {
-        Ok(self.folder_in_baseline(folder)?.is_some())
+    fn folder_gone(&mut self, _: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error> {
+        Ok(None)
     }
 
     fn folder_on_disk(&mut self, _: &Parent) -> Option<PathBytes> {
@@ -81,8 +81,13 @@ fn renamed_to(from: (i32, &str), to: (i32, &str)) -> Notice {
 
 /// What the notices come to: moves and deletions in order, then the paths to look at.
 fn gathered(notices: &[Notice], rows: &mut Rows) -> (Vec<String>, Vec<String>) {
+    gathered_of(notices, true, rows)
+}
+
+/// The same, where the kernel may have more to tell of what the rows say.
+fn gathered_of(notices: &[Notice], all: bool, rows: &mut Rows) -> (Vec<String>, Vec<String>) {
     let mut gathered = Gathered::default();
-    let Ok(()) = gathered.all(notices, rows);
+    let Ok(()) = gathered.all(notices, all, rows);
     let Settled { changes, hints, ended, .. } = gathered.settle();
     let change = |change: &Change| match &change.what {
         What::Moved { from, .. } => format!("moved {from} {}", change.path),
@@ -282,7 +287,8 @@ fn a_folder_that_is_new_under_a_name_stays_there_when_the_old_one_is_told_to_hav
     let to = (Parent::Handle(handle(2)), b"a".to_vec());
     let moved = Notice { renamed_to: Some(to), ..touched(Parent::Watch(1), "a") };
     let inside = [created, deleted].map(|told| told(Parent::Handle(handle(9)), "x"));
-    let (changes, hints) = gathered(&[&[left, moved], &inside[..]].concat(), &mut rows);
+    let notices = [&[left, moved], &inside[..]].concat();
+    let (changes, hints) = gathered_of(&notices, false, &mut rows);
     assert_eq!(changes, ["moved /w/a /w/d/a"]);
     assert_eq!(hints, ["/w/a", "/w/d", "/w/d/a", "/w/e everything", "/w/e/x ended 1"]);
 }
@@ -328,17 +334,17 @@ fn a_name_that_the_instance_before_saw_being_made_has_its_life_still() {
     let mut gathered = Gathered::default();
     let path = PathBytes::new("/w/a");
     let [first, second] = [created(Parent::Watch(1), "a"), deleted(Parent::Watch(1), "a")];
-    let Ok(()) = gathered.all(&[first], &mut rows(&[]));
+    let Ok(()) = gathered.all(&[first], true, &mut rows(&[]));
     let left = gathered.settle().hints;
     let mut next = Gathered::default();
-    let Ok(()) = next.told_before(left.clone(), Whereabouts::new(), &mut rows(&[]));
+    let Ok(()) = next.told_before(left.clone(), Whereabouts::new(), true, &mut rows(&[]));
     let hints = next.settle().hints;
     assert_eq!(hints, left);
     assert!(hints[&path].life.is_some());
 
     let mut next = Gathered::default();
-    let Ok(()) = next.told_before(left, Whereabouts::new(), &mut rows(&[]));
-    let Ok(()) = next.all(&[second], &mut rows(&[]));
+    let Ok(()) = next.told_before(left, Whereabouts::new(), true, &mut rows(&[]));
+    let Ok(()) = next.all(&[second], true, &mut rows(&[]));
     let Settled { hints, ended, .. } = next.settle();
     assert!(hints[&path].life.is_none());
     assert_eq!(ended[&path].len(), 1);
@@ -351,11 +357,11 @@ fn a_folder_that_the_instance_before_saw_being_made_is_known_although_it_is_gone
     let inside = [created, deleted].map(|told| told(Parent::Handle(handle(9)), "x"));
     let lost = |before: &[Notice]| {
         let mut first = Gathered::default();
-        let Ok(()) = first.all(before, &mut rows(&[]));
+        let Ok(()) = first.all(before, true, &mut rows(&[]));
         let Settled { hints, folders, .. } = first.settle();
         let mut next = Gathered::default();
-        let Ok(()) = next.told_before(hints, folders, &mut rows(&[]));
-        let Ok(()) = next.all(&inside, &mut rows(&[]));
+        let Ok(()) = next.told_before(hints, folders, true, &mut rows(&[]));
+        let Ok(()) = next.all(&inside, true, &mut rows(&[]));
         !next.settle().ended.contains_key(&PathBytes::new("/w/d/x"))
     };
     assert!(lost(&[]), "nobody knows of the folder");

@@ -10,13 +10,15 @@ use crate::entry::tests::{file, folder};
 pub(super) struct Base<'a> {
     pub(super) rows: BTreeMap<PathBytes, Entry>,
     /// Where folders were that have no row any more.
-    pub(super) ghosts: BTreeMap<u64, PathBytes>,
+    pub(super) ghosts: BTreeMap<u64, (PathBytes, i64)>,
+    /// How much has been done.
+    pub(super) steps: i64,
     pub(super) disk: &'a Disk,
 }
 
 impl<'a> Base<'a> {
     pub(super) fn of(disk: &'a Disk) -> Self {
-        let mut base = Self { rows: BTreeMap::new(), ghosts: BTreeMap::new(), disk };
+        let mut base = Self { rows: BTreeMap::new(), ghosts: BTreeMap::new(), steps: 0, disk };
         base.look_below(&PathBytes::new("/w"));
         base
     }
@@ -31,13 +33,14 @@ impl<'a> Base<'a> {
             self.rows.keys().filter(|row| row.below(path).is_some()).cloned().collect();
         for path in gone {
             if let Some(row) = self.rows.remove(&path).filter(|row| row.kind == Kind::Folder) {
-                self.ghosts.insert(row.inode, path);
+                self.ghosts.insert(row.inode, (path, self.steps));
             }
         }
     }
 
     /// Gives the path its row, and everything in it when it is a folder that is new.
     pub(super) fn look(&mut self, path: &PathBytes, everything: bool) {
+        self.steps += 1;
         if let Some((parent, _)) = path.split()
             && is_watched(&parent)
             && self.rows.get(&parent).map(|row| row.inode)
@@ -104,19 +107,16 @@ impl<'a> Base<'a> {
 impl Known for Base<'_> {
     type Error = std::convert::Infallible;
 
-    fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
+    fn folder_row(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
         let Parent::Handle(handle) = folder else { return Ok(None) };
         let number = u64::from(handle.bytes[0]);
         let is_it = |entry: &Entry| entry.kind == Kind::Folder && entry.inode == number;
-        let row = self.rows.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone());
-        Ok(row.or_else(|| self.ghosts.get(&number).cloned()))
+        Ok(self.rows.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
-    fn has_row(&mut self, folder: &Parent) -> Result<bool, Self::Error> {
-        let before = self.folder_in_baseline(folder)?.and_then(|path| self.rows.get(&path));
-        let Parent::Handle(handle) = folder else { return Ok(false) };
-        Ok(before
-            .is_some_and(|row| row.kind == Kind::Folder && row.inode == u64::from(handle.bytes[0])))
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error> {
+        let Parent::Handle(handle) = folder else { return Ok(None) };
+        Ok(self.ghosts.get(&u64::from(handle.bytes[0])).cloned())
     }
 
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes> {

@@ -27,23 +27,15 @@ pub(super) enum Step {
 #[derive(Debug, Clone)]
 pub(super) struct Disk {
     pub(super) nodes: Vec<Node>,
-    /// Nobody looks before all is told, so that folders may come back and change places too: where a look has replaced half of
-    /// their rows nothing is sure.
-    unseen: bool,
     pub(super) notices: Vec<Notice>,
     /// Names that came and went in the watched folder, by the marks of their notices.
     pub(super) short: BTreeMap<String, PathBytes>,
 }
 
 impl Disk {
-    pub(super) fn new(unseen: bool) -> Self {
+    pub(super) fn new() -> Self {
         let root = |name: &str| Node { folder: true, place: Some((usize::MAX, name.to_owned())) };
-        Self {
-            nodes: vec![root("w"), root("out")],
-            unseen,
-            notices: Vec::new(),
-            short: BTreeMap::new(),
-        }
+        Self { nodes: vec![root("w"), root("out")], notices: Vec::new(), short: BTreeMap::new() }
     }
 
     pub(super) fn path(&self, node: usize) -> Option<PathBytes> {
@@ -106,10 +98,6 @@ impl Disk {
         self.nodes.len() - 1
     }
 
-    fn may_go(&self, node: usize, parent: usize) -> bool {
-        self.unseen || !self.nodes[node].folder || self.in_tree(node) || !self.in_tree(parent)
-    }
-
     fn rename(&mut self, node: usize, parent: usize, name: String) {
         let told = self.about(node);
         let renamed_to = Some((Parent::Handle(handle(parent)), name.clone().into_bytes()));
@@ -147,16 +135,16 @@ impl Disk {
                 let (name, path) = (name(number), self.path(node)?);
                 let fits = self.path(parent)?.below(&path).is_none()
                     && self.child(parent, &name).is_none();
-                if fits && self.may_go(node, parent) {
+                if fits {
                     self.rename(node, parent, name);
                 }
             }
-            Step::Exchange { one, other } if self.unseen => {
+            Step::Exchange { one, other } => {
                 let (one, other) = (self.pick(one, movable)?, self.pick(other, movable)?);
                 let (here, there) = (self.path(one)?, self.path(other)?);
                 let (to, from) = (self.nodes[other].place.clone()?, self.nodes[one].place.clone()?);
                 let fits = here.below(&there).is_none() && there.below(&here).is_none();
-                if fits && self.may_go(one, to.0) && self.may_go(other, from.0) {
+                if fits {
                     let back = self.about(other);
                     self.rename(one, to.0, to.1);
                     let renamed_to =
@@ -166,7 +154,6 @@ impl Disk {
                     self.tell(Notice { renamed_to, stays, ..back });
                 }
             }
-            Step::Exchange { .. } => {}
             Step::Delete { node } => {
                 let node = self.pick(node, movable)?;
                 if !self.nodes.iter().any(|one| one.place.as_ref().is_some_and(|at| at.0 == node)) {
