@@ -81,6 +81,27 @@ fn a_folder_that_is_renamed_keeps_its_number_and_what_is_in_it() {
 }
 
 #[test]
+fn a_folder_in_whose_place_another_one_is_found_takes_its_watch_along() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut baseline = open(directory.path());
+    let [old, new] = [1, 2].map(|byte| Handle { filesystem: 1, sort: 1, bytes: vec![byte] });
+    let put_as = |handle: &Handle| Op::Put {
+        path: path("/r/a"),
+        entry: entry(Kind::Folder),
+        handle: Some(handle.to_bytes()),
+        root: false,
+    };
+    let watch = Op::Watch { path: path("/r/a"), watch: Some(5) };
+    baseline.apply(1, &[put("/r", Kind::Folder), put_as(&old), watch], &[]).unwrap();
+    baseline.apply(2, &[put_as(&old)], &[]).unwrap();
+    assert!(baseline.folder_by_watch(5).unwrap().is_some(), "it is the same folder still");
+    baseline.apply(3, &[put_as(&new)], &[]).unwrap();
+    assert_eq!(baseline.folder_by_watch(5).unwrap(), None);
+    assert_eq!(baseline.ghost_by_watch(5).unwrap(), Some((path("/r/a"), 3)));
+    assert_eq!(baseline.ghost_handle_by_watch(5).unwrap(), Some(old));
+}
+
+#[test]
 fn a_path_that_ceases_to_be_a_root_keeps_what_is_in_it_and_the_other_way_round() {
     let folder = tempfile::tempdir().unwrap();
     let mut baseline = open(folder.path());

@@ -137,7 +137,8 @@ impl<'a> Changes<'a> {
                 self.remember_replaced(&place, path, handle)?;
             }
             let sql = "INSERT INTO folders(parent, name, handle) VALUES (?, ?, ?)
-                       ON CONFLICT(parent, name) DO UPDATE SET handle = excluded.handle";
+                       ON CONFLICT(parent, name) DO UPDATE SET handle = excluded.handle, watch =
+                       CASE WHEN handle IS NULL OR handle IS excluded.handle THEN watch END";
             self.connection.prepare_cached(sql)?.execute(params![place.0.0, place.1, handle])?;
         }
         self.counts.add(Counted::of(entry));
@@ -195,10 +196,10 @@ impl<'a> Changes<'a> {
         self.connection.prepare_cached(sql)?.execute(row).map(drop)
     }
 
-    /// The same of a folder in whose place another one was found, with this handle.
+    /// The same of a folder in whose place another one was found, with this handle. The watch is that of the one before.
     fn remember_replaced(&self, place: &Place, path: &PathBytes, now: Option<&[u8]>) -> Result<()> {
-        let sql = "INSERT INTO ghosts(number, handle, path)
-                   SELECT ?3, handle, ?4 FROM folders
+        let sql = "INSERT INTO ghosts(number, handle, watch, path)
+                   SELECT ?3, handle, watch, ?4 FROM folders
                    WHERE parent = ?1 AND name = ?2 AND handle IS NOT NULL AND handle IS NOT ?5";
         let row = params![place.0.0, place.1, self.next(), path.as_bytes(), now];
         self.connection.prepare_cached(sql)?.execute(row).map(drop)
