@@ -122,9 +122,12 @@ impl Folders {
         if told.as_ref() != Some(&before) {
             return Ok(told);
         }
-        // It was looked for and not found there. So it is where it went, unless that is still to be heard.
-        let to_be_heard =
-            !self.all_is_heard || self.to_come.iter().any(|moved| before.below(moved).is_some());
+        // It was looked for and not found there. So it is where it went, unless that is still to be heard. Without handles nobody
+        // says which folders are moved.
+        let to_be_heard = match folder {
+            Parent::Handle(_) => self.to_come.iter().any(|moved| before.below(moved).is_some()),
+            Parent::Watch(_) => !self.to_come.is_empty(),
+        } || !self.all_is_heard;
         match known.folder_on_disk(folder) {
             Some(now) if !to_be_heard => Ok(known.watched(&now).then_some(now)),
             Some(_) | None => Ok(told),
