@@ -246,11 +246,11 @@ impl Known for Book {
         })
     }
 
-    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, BookError> {
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Vec<(PathBytes, i64)>, BookError> {
         // A look was faster than what the kernel has to tell of the time before.
         Ok(match folder {
-            Parent::Handle(handle) => self.baseline.ghost_by_handle(handle)?,
-            Parent::Watch(watch) => self.baseline.ghost_by_watch(*watch)?,
+            Parent::Handle(handle) => self.baseline.ghosts_by_handle(handle)?,
+            Parent::Watch(watch) => self.baseline.ghosts_by_watch(*watch)?,
         })
     }
 

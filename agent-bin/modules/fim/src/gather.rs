@@ -30,13 +30,13 @@ pub(crate) trait Known {
     type Error;
     /// Under which path the baseline has this folder.
     fn folder_row(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error>;
-    /// Under which path it had it when the row was removed lately, and a number that grows with time.
-    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error>;
+    /// Under which paths it had it when its rows were removed lately, each with a number that grows with time; the latest first.
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Vec<(PathBytes, i64)>, Self::Error>;
     /// Under which path it has or had it.
     fn folder_in_baseline(&mut self, folder: &Parent) -> Result<Option<PathBytes>, Self::Error> {
         Ok(match self.folder_row(folder)? {
             Some(path) => Some(path),
-            None => self.folder_gone(folder)?.map(|(path, _)| path),
+            None => self.folder_gone(folder)?.into_iter().next().map(|(path, _)| path),
         })
     }
     /// Under which path it is found now.

@@ -116,16 +116,16 @@ impl BaselineReader {
         self.one(sql, [handle.to_bytes()], |row| Ok(FolderId(row.get(0)?)))
     }
 
-    /// Where a folder was that has been removed lately, and the number of the list that did it.
-    pub(crate) fn ghost_by_handle(&self, handle: &Handle) -> Result<Option<(PathBytes, i64)>> {
-        let sql = "SELECT path, number FROM ghosts WHERE handle = ? ORDER BY number DESC LIMIT 1";
-        self.one(sql, [handle.to_bytes()], ghost)
+    /// Where a folder was that has been removed lately, and the numbers of the lists that did it; the latest first.
+    pub(crate) fn ghosts_by_handle(&self, handle: &Handle) -> Result<Vec<(PathBytes, i64)>> {
+        let sql = "SELECT path, number FROM ghosts WHERE handle = ? ORDER BY number DESC LIMIT 16";
+        self.all(sql, [handle.to_bytes()], ghost)
     }
 
     /// The same for the folder of this watch.
-    pub(crate) fn ghost_by_watch(&self, watch: i32) -> Result<Option<(PathBytes, i64)>> {
-        let sql = "SELECT path, number FROM ghosts WHERE watch = ? ORDER BY number DESC LIMIT 1";
-        self.one(sql, [watch], ghost)
+    pub(crate) fn ghosts_by_watch(&self, watch: i32) -> Result<Vec<(PathBytes, i64)>> {
+        let sql = "SELECT path, number FROM ghosts WHERE watch = ? ORDER BY number DESC LIMIT 16";
+        self.all(sql, [watch], ghost)
     }
 
     /// And the handle that it had.

@@ -97,7 +97,7 @@ fn a_folder_in_whose_place_another_one_is_found_takes_its_watch_along() {
     assert!(baseline.folder_by_watch(5).unwrap().is_some(), "it is the same folder still");
     baseline.apply(3, &[put_as(&new)], &[]).unwrap();
     assert_eq!(baseline.folder_by_watch(5).unwrap(), None);
-    assert_eq!(baseline.ghost_by_watch(5).unwrap(), Some((path("/r/a"), 3)));
+    assert_eq!(baseline.ghosts_by_watch(5).unwrap(), [(path("/r/a"), 3)]);
     assert_eq!(baseline.ghost_handle_by_watch(5).unwrap(), Some(old));
 }
 

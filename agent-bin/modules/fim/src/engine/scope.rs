@@ -136,7 +136,7 @@ impl Scope {
 
     fn whose(&self, handle: &Handle) -> Whose {
         let known = self.reader.folder_by_handle(handle).map(|folder| folder.is_some());
-        let gone = || self.reader.ghost_by_handle(handle).map(|path| path.is_some());
+        let gone = || self.reader.ghosts_by_handle(handle).map(|ghosts| !ghosts.is_empty());
         match known.and_then(|known| if known { Ok(true) } else { gone() }) {
             Ok(true) => return Whose::Ours,
             Ok(false) => {}

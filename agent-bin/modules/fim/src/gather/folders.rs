@@ -39,7 +39,7 @@ pub(super) struct Folders {
     /// What was moved since then.
     moves: Overlay,
     /// What moves of folders are still to be heard: where the baseline has or had these.
-    to_come: VecDeque<PathBytes>,
+    to_come: VecDeque<Vec<PathBytes>>,
     /// Nothing more has happened, as far as the kernel says.
     all_is_heard: bool,
     /// What was told before was not worked off.
@@ -67,7 +67,7 @@ impl Folders {
         for (folder, at) in &self.told {
             let handle = Parent::Handle(folder.clone());
             self.rows.extend(known.folder_row(&handle)?.map(|row| (row, at.path.clone())));
-            if let Some((path, until)) = known.folder_gone(&handle)? {
+            for (path, until) in known.folder_gone(&handle)? {
                 self.gone.entry(path).or_default().push((until, at.path.clone()));
             }
         }
@@ -115,7 +115,7 @@ impl Folders {
         if let Some(row) = known.folder_row(folder)? {
             return Ok(self.moves.last_known(&self.of_row(&row)));
         }
-        let Some((before, until)) = known.folder_gone(folder)? else {
+        let Some((before, until)) = known.folder_gone(folder)?.into_iter().next() else {
             return Ok(seen_at.cloned().or_else(|| known.folder_on_disk(folder)));
         };
         let told = self.moves.last_known(&self.of_gone(&before, until));
@@ -125,7 +125,9 @@ impl Folders {
         // It was looked for and not found there. So it is where it went, unless that is still to be heard. Without handles nobody
         // says which folders are moved.
         let to_be_heard = match folder {
-            Parent::Handle(_) => self.to_come.iter().any(|moved| before.below(moved).is_some()),
+            Parent::Handle(_) => {
+                self.to_come.iter().flatten().any(|moved| before.below(moved).is_some())
+            }
             Parent::Watch(_) => !self.to_come.is_empty(),
         } || !self.all_is_heard;
         match known.folder_on_disk(folder) {
@@ -144,13 +146,17 @@ impl Folders {
         self.all_is_heard = all;
         for moved in notices.iter().filter(|notice| may_be_moved(notice)) {
             let before = match &moved.target {
-                Some(folder) => known.folder_in_baseline(&Parent::Handle(folder.clone()))?,
+                Some(folder) => {
+                    let folder = Parent::Handle(folder.clone());
+                    let gone = known.folder_gone(&folder)?.into_iter().map(|(path, _)| path);
+                    known.folder_row(&folder)?.into_iter().chain(gone).collect()
+                }
                 None => {
                     let parent = known.folder_in_baseline(&moved.parent)?;
-                    parent.map(|parent| parent.join(&moved.name))
+                    parent.map(|parent| parent.join(&moved.name)).into_iter().collect()
                 }
             };
-            self.to_come.push_back(before.unwrap_or_else(nowhere));
+            self.to_come.push_back(before);
         }
         self.rewind(notices, known)
     }
@@ -296,11 +302,6 @@ impl Folders {
 fn may_be_moved(notice: &Notice) -> bool {
     let by_watch = matches!(notice.parent, Parent::Watch(_));
     notice.folder && (notice.renamed_to.is_some() || by_watch && notice.deleted)
-}
-
-/// A path that nothing has.
-fn nowhere() -> PathBytes {
-    PathBytes::new(*b"/\0nowhere")
 }
 
 /// Whether this is where what has left is followed, in case it comes back.

@@ -20,8 +20,8 @@ impl Known for Rows {
         Ok(self.0.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
-    fn folder_gone(&mut self, _: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error> {
-        Ok(None)
+    fn folder_gone(&mut self, _: &Parent) -> Result<Vec<(PathBytes, i64)>, Self::Error> {
+        Ok(Vec::new())
     }
 
     fn folder_on_disk(&mut self, _: &Parent) -> Option<PathBytes> {

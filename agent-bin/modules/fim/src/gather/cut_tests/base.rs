@@ -10,7 +10,7 @@ use crate::entry::tests::{file, folder};
 pub(super) struct Base<'a> {
     pub(super) rows: BTreeMap<PathBytes, Entry>,
     /// Where folders were that have no row any more.
-    pub(super) ghosts: BTreeMap<u64, (PathBytes, i64)>,
+    pub(super) ghosts: BTreeMap<u64, Vec<(PathBytes, i64)>>,
     /// How much has been done.
     pub(super) steps: i64,
     pub(super) disk: &'a Disk,
@@ -33,7 +33,7 @@ impl<'a> Base<'a> {
             self.rows.keys().filter(|row| row.below(path).is_some()).cloned().collect();
         for path in gone {
             if let Some(row) = self.rows.remove(&path).filter(|row| row.kind == Kind::Folder) {
-                self.ghosts.insert(row.inode, (path, self.steps));
+                self.ghosts.entry(row.inode).or_default().push((path, self.steps));
             }
         }
     }
@@ -114,9 +114,10 @@ impl Known for Base<'_> {
         Ok(self.rows.iter().find(|(_, entry)| is_it(entry)).map(|(path, _)| path.clone()))
     }
 
-    fn folder_gone(&mut self, folder: &Parent) -> Result<Option<(PathBytes, i64)>, Self::Error> {
-        let Parent::Handle(handle) = folder else { return Ok(None) };
-        Ok(self.ghosts.get(&u64::from(handle.bytes[0])).cloned())
+    fn folder_gone(&mut self, folder: &Parent) -> Result<Vec<(PathBytes, i64)>, Self::Error> {
+        let Parent::Handle(handle) = folder else { return Ok(Vec::new()) };
+        let ghosts = self.ghosts.get(&u64::from(handle.bytes[0])).into_iter().flatten();
+        Ok(ghosts.rev().cloned().collect())
     }
 
     fn folder_on_disk(&mut self, folder: &Parent) -> Option<PathBytes> {
