@@ -176,7 +176,7 @@ impl Folders {
             let mut told = Vec::new();
             for folder in first.keys() {
                 let handle = Parent::Handle((*folder).clone());
-                let path = self.first_place(&handle, None, &first, known)?;
+                let path = self.first_place(&handle, &first, known)?;
                 told.extend(path.map(|path| ((*folder).clone(), At { path, quiet: 1 })));
             }
             self.told.extend(told);
@@ -185,21 +185,28 @@ impl Folders {
         Ok(())
     }
 
-    /// Where a folder is before anything is heard; the first moves of those that are moved say that.
+    /// Where a folder is before anything is heard; the first moves of those that are moved say that. `None` also where they
+    /// contradict each other, which they can when some were lost.
     fn first_place<K: Known>(
         &self,
         folder: &Parent,
-        seen_at: Option<&PathBytes>,
         first: &HashMap<&Handle, &Notice>,
         known: &mut K,
     ) -> Result<Option<PathBytes>, K::Error> {
-        let moved = match folder {
+        let (mut folder, mut seen_at, mut names) = (folder, None, Vec::new());
+        while let Some(moved) = match folder {
             Parent::Handle(handle) => first.get(handle),
             Parent::Watch(_) => None,
-        };
-        let Some(moved) = moved else { return self.place(folder, seen_at, known) };
-        let parent = self.first_place(&moved.parent, moved.seen_at.as_ref(), first, known)?;
-        Ok(parent.map(|parent| parent.join(&moved.name)).filter(|path| known.watched(path)))
+        } {
+            if names.len() > first.len() {
+                return Ok(None);
+            }
+            names.push(moved.name.as_slice());
+            (folder, seen_at) = (&moved.parent, moved.seen_at.as_ref());
+        }
+        let above = self.place(folder, seen_at, known)?;
+        let path = above.map(|above| names.iter().rev().fold(above, |path, name| path.join(name)));
+        Ok(path.filter(|path| known.watched(path)))
     }
 
     /// This one is heard now.

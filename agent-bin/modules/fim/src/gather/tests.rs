@@ -379,3 +379,19 @@ fn what_is_told_of_a_folder_whose_name_was_taken_is_told_under_that_name() {
     let (_, hints) = gathered(&notices, &mut rows);
     assert!(hints.contains(&"/w/d/x ended 1".to_owned()), "{hints:?}");
 }
+
+#[test]
+fn moves_that_contradict_each_other_since_some_were_lost_are_looked_at_as_well_as_can_be() {
+    let moved = |number, parent, to| Notice {
+        folder: true,
+        target: Some(handle(number)),
+        renamed_to: Some((Parent::Watch(1), to)),
+        ..touched(Parent::Handle(handle(parent)), "d")
+    };
+    let notices = [moved(8, 9, b"e".to_vec()), moved(9, 8, b"f".to_vec())];
+    let (changes, hints) = gathered(&notices, &mut rows(&[]));
+    assert_eq!(
+        (changes.len(), hints),
+        (0, vec!["/w/e everything".to_owned(), "/w/e/d".to_owned(), "/w/f everything".to_owned()])
+    );
+}
