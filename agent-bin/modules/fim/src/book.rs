@@ -260,7 +260,7 @@ impl Known for Book {
             Parent::Watch(watch) => {
                 let ghost = self.baseline.ghost_handle_by_watch(*watch);
                 let handle = ghost.inspect_err(
-                    |error| tracing::warn!(%error, "where a folder is cannot be found"),
+                    |error| tracing::warn!(%error, "the baseline cannot be asked which folder a watch was of"),
                 );
                 self.filesystems.path_of(&handle.ok()??)
             }

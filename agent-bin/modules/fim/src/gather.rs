@@ -226,7 +226,11 @@ impl Gathered {
         let plain = Hint { inside: Inside::Nothing, ..hint_of(notice) };
         // Nothing goes into itself: where one of the names is, is not known any more.
         let unsure = from != to && to.below(&from).is_some();
-        if unsure || notice.target.is_some() && self.is_ahead(&from, &to, notice, known)? {
+        if unsure {
+            self.ahead(&from, &to, plain);
+            return Ok(());
+        }
+        if notice.target.is_some() && self.is_ahead(&from, &to, notice, known)? {
             self.folders.follow(&from, &to);
             self.ahead(&from, &to, plain);
             return Ok(());

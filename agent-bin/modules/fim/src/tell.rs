@@ -126,6 +126,11 @@ impl Unfinished {
         &self.folders
     }
 
+    /// Something was not heard since then: they may be anywhere.
+    pub(crate) fn forget_folders(&mut self) {
+        self.folders.clear();
+    }
+
     /// What is left to be done of it.
     pub(crate) fn into_parts(self) -> (BTreeMap<PathBytes, Hint>, Ended, Whereabouts) {
         let mut ended = Ended::new();

@@ -66,6 +66,7 @@ impl Engine {
     /// Begins to work off the window. What the kernel has told by now is part of it, so that nothing is looked at before it was
     /// heard what became of it.
     pub(super) fn begin_flush(&mut self) -> Result<(), TellError> {
+        self.window.contents.all_is_heard = false;
         if *self.phase.borrow() == Phase::Open {
             // Not for ever: others may write faster than this reads.
             for _ in 0..MOST_READS {

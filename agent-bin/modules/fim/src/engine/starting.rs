@@ -77,7 +77,7 @@ impl Engine {
             id = fresh_id();
         }
         let scope = scope(&book, &rules, filesystems, own_folders)?;
-        let rest = Unfinished::left(&checkpoints);
+        let mut rest = Unfinished::left(&checkpoints);
         let (watching, left) = begin_to_watch(&config, scope, inherited, id, &rest)?;
         let has = [watching.fanotify.is_some(), watching.inotify.is_some()];
         let unbroken = whole && has == told_before;
@@ -85,7 +85,11 @@ impl Engine {
             book.forget_watches().map_err(|error| failed("beginning to watch", error))?;
         }
         book.begin_to_watch(id, has).map_err(|error| failed("beginning to watch", error))?;
-        let until = (unbroken && !left.overflowed, rest.read_at.0);
+        let heard_all = unbroken && !left.overflowed;
+        if !heard_all {
+            rest.forget_folders();
+        }
+        let until = (heard_all, rest.read_at.0);
         let engine = Self::new(config, events, rules, (book, watching), until)?;
         Ok(engine.with_left(rest, left, problems))
     }

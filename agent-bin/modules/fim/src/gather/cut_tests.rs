@@ -45,6 +45,22 @@ fn told(ended: &[Ended]) -> BTreeMap<String, PathBytes> {
     short.map(|life| (life.mark.clone(), life.path.clone())).collect()
 }
 
+/// The disk when the baseline is made, and after each step.
+fn happened(before: &[Step], steps: &[Step]) -> Vec<Disk> {
+    let mut disk = Disk::new();
+    for step in before {
+        disk.step(step);
+    }
+    disk.notices.clear();
+    disk.short.clear();
+    let mut states = vec![disk.clone()];
+    for step in steps {
+        disk.step(step);
+        states.push(disk.clone());
+    }
+    states
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
     #[test]
@@ -54,22 +70,12 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         looked_at in 0..12_usize,
     ) {
-        let mut disk = Disk::new();
-        for step in &before {
-            disk.step(step);
-        }
-        disk.notices.clear();
-        disk.short.clear();
-        let start = disk.clone();
-        let mut states = vec![start.clone()];
-        for step in &steps {
-            disk.step(step);
-            states.push(disk.clone());
-        }
+        let states = happened(&before, &steps);
+        let (start, disk) = (&states[0], &states[steps.len()]);
         // The two halves of an exchange are told as one where they are heard together.
         let then = &states[cut.index(states.len())];
         let (first, second) = disk.notices.split_at(then.notices.len());
-        let mut base = Base { disk: then, ..Base::of(&start) };
+        let mut base = Base { disk: then, ..Base::of(start) };
         let mut gathered = Gathered::default();
         let Ok(()) = gathered.all(first, true, &mut base);
         let Settled { changes, mut hints, ended, folders } = gathered.settle();
@@ -79,7 +85,7 @@ proptest! {
             base.look(&path, hint.inside != Inside::Nothing);
         }
 
-        base.disk = &disk;
+        base.disk = disk;
         let mut next = Gathered::default();
         let Ok(()) = next.told_before(hints, folders, true, &mut base);
         let Ok(()) = next.all(second, true, &mut base);
@@ -93,23 +99,13 @@ proptest! {
         steps in prop::collection::vec(step(), 1..24),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
     ) {
-        let mut disk = Disk::new();
-        for step in &before {
-            disk.step(step);
-        }
-        disk.notices.clear();
-        disk.short.clear();
-        let start = disk.clone();
-        let mut states = vec![start.clone()];
-        for step in &steps {
-            disk.step(step);
-            states.push(disk.clone());
-        }
+        let states = happened(&before, &steps);
+        let (start, disk) = (&states[0], &states[steps.len()]);
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(states.len())).collect();
         cuts.sort_unstable();
         cuts.push(states.len() - 1);
 
-        let mut base = Base::of(&start);
+        let mut base = Base::of(start);
         let (mut folders, mut heard, mut all) = (Whereabouts::new(), 0, Vec::new());
         for (window, cut) in cuts.iter().enumerate() {
             let now = &states[*cut];

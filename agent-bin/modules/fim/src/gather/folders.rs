@@ -171,6 +171,9 @@ impl Folders {
         }
         let told_before: HashSet<Handle> = self.told.keys().cloned().collect();
         first.retain(|folder, _| !told_before.contains(*folder));
+        if first.is_empty() {
+            return Ok(());
+        }
         // Once more, since where one of them is may depend on where others are.
         for _ in 0..2 {
             let mut told = Vec::new();
